@@ -1,0 +1,190 @@
+// attention_tile: causal attention of many queries per sequence over the paged KV cache
+//
+//   out[q, h] = sum_j p[j] V[j] / sum_j p[j],   p[j] = exp(SCALE * <Q[q, h], K[j]>) over the keys that q sees
+//
+//   queries    [T, HEADS, HEAD_DIM4] vec4f, zero-padded        out  [T, HEADS * HEAD_DIM] f32
+//   keys, values, tables: lib/kv_pages.wgsl
+//   sequences  [S] (first row, queries in this step, keys with this step's, unused)
+//   tiles      [tiles] (sequence, first packed row)
+//   grid       (tiles, KV_HEADS)
+//
+// The GROUP query heads that share a kv head are packed with the queries: packed row = query * GROUP + head in group,
+// so that one read of keys and values serves them all. A workgroup takes ROWS packed rows and walks over the keys that
+// any of them sees, KEYS at a time, with an online softmax; no matrix of scores exists. PARTS threads share a row: each
+// holds PART4 vec4s of its query and of its output, and their partial scores meet in workgroup memory.
+//
+// Tiles of keys start at multiples of KEYS, so a query's result does not depend on the queries it is run with.
+//
+// Milakov & Gimelshein 2018, arXiv:1805.02867, algorithm 3; Dao 2023, FlashAttention-2, arXiv:2307.08691, algorithm 1.
+
+// Specialized by src/kernels/attention.ts.
+const HEADS: u32 = 2u;
+const KV_HEADS: u32 = 1u;
+const HEAD_DIM: u32 = 80u;
+const SCALE: f32 = 0.125;
+const WINDOW: u32 = 0u;
+const PAGE: u32 = 16u;
+const TABLE: u32 = 4u;
+const ROWS: u32 = 32u;
+const PARTS: u32 = 4u;
+const KEYS: u32 = 16u;
+
+//!include KV lib/kv_f32.wgsl
+//!include lib/kv_pages.wgsl
+//!include lib/attention_window.wgsl
+
+@group(0) @binding(0) var<storage, read> queries: array<vec4f>;
+@group(0) @binding(1) var<storage, read> keys: array<Kv4>;
+@group(0) @binding(2) var<storage, read> values: array<Kv4>;
+@group(0) @binding(3) var<storage, read> sequences: array<vec4u>;
+@group(0) @binding(4) var<storage, read> tables: array<u32>;
+@group(0) @binding(5) var<storage, read> tiles: array<vec2u>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+
+const GROUP: u32 = HEADS / KV_HEADS;
+const THREADS: u32 = ROWS * PARTS;
+const PART4: u32 = (HEAD_DIM4 + PARTS - 1u) / PARTS;
+const ROW4: u32 = PART4 * PARTS;
+const KEYS4: u32 = KEYS / 4u;
+const LOG2_E: f32 = 1.4426950408889634;
+const NEVER: f32 = -1e30;
+
+// A tile of keys [ROW4, KEYS], then of values [KEYS, ROW4]: each in the order of the cache.
+var<workgroup> tile: array<vec4f, KEYS * ROW4>;
+// Partial scores [KEYS4, PARTS, ROWS].
+var<workgroup> partial_scores: array<vec4f, KEYS4 * THREADS>;
+
+// The keys that some row of this workgroup sees.
+struct Span {
+  sequence: u32,
+  kv_head: u32,
+  begin: u32,
+  end: u32,
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let work = tiles[group.x];
+  let sequence = sequences[work.x];
+  let context = sequence.z - sequence.y;
+  let last_query = min((work.y + ROWS - 1u) / GROUP, sequence.y - 1u);
+  let span = Span(work.x, group.y, first_visible(context + work.y / GROUP), context + last_query + 1u);
+
+  let part = thread / ROWS;
+  let packed = work.y + thread % ROWS;
+  let is_row = packed < sequence.y * GROUP;
+  let query = min(packed / GROUP, sequence.y - 1u);
+  let head = group.y * GROUP + packed % GROUP;
+  let row = (sequence.x + query) * HEADS + head;
+  let last = context + query;
+  let first = first_visible(last);
+
+  var q: array<vec4f, PART4>;
+  var o: array<vec4f, PART4>;
+  for (var i = 0u; i < PART4; i++) {
+    let d4 = part * PART4 + i;
+    if (is_row && d4 < HEAD_DIM4) {
+      q[i] = queries[row * HEAD_DIM4 + d4] * (SCALE * LOG2_E);
+    }
+  }
+
+  var largest = NEVER;
+  var sum = 0.0;
+  for (var base = span.begin / KEYS * KEYS; base < span.end; base += KEYS) {
+    workgroupBarrier();
+    stage_keys(base, span, thread);
+    workgroupBarrier();
+
+    // Written out: a `var` without initializer is not zeroed again in a loop (https://github.com/gfx-rs/wgpu/issues/9489).
+    var p = array<vec4f, KEYS4>();
+    for (var j = 0u; j < KEYS4; j++) {
+      for (var i = 0u; i < PART4; i++) {
+        let at = (part * PART4 + i) * KEYS + j * 4u;
+        p[j] += vec4f(
+          dot(q[i], tile[at]),
+          dot(q[i], tile[at + 1u]),
+          dot(q[i], tile[at + 2u]),
+          dot(q[i], tile[at + 3u]),
+        );
+      }
+      partial_scores[j * THREADS + thread] = p[j];
+    }
+    workgroupBarrier();
+
+    // Scores of the row, whole and masked; the same in all its threads.
+    var tile_largest = vec4f(NEVER);
+    for (var j = 0u; j < KEYS4; j++) {
+      var score = vec4f();
+      for (var i = 0u; i < PARTS; i++) {
+        score += partial_scores[j * THREADS + i * ROWS + thread % ROWS];
+      }
+      p[j] = select(vec4f(NEVER), score, sees(first, last, base + j * 4u));
+      tile_largest = max(tile_largest, p[j]);
+    }
+
+    let before = largest;
+    largest = max(largest, max(max(tile_largest.x, tile_largest.y), max(tile_largest.z, tile_largest.w)));
+    let rescale = exp2(before - largest);
+    var tile_sum = vec4f();
+    for (var j = 0u; j < KEYS4; j++) {
+      p[j] = select(vec4f(), exp2(p[j] - largest), sees(first, last, base + j * 4u));
+      tile_sum += p[j];
+    }
+    sum = sum * rescale + dot(tile_sum, vec4f(1.0));
+
+    stage_values(base, span, thread);
+    workgroupBarrier();
+    for (var i = 0u; i < PART4; i++) {
+      var o_i = o[i] * rescale;
+      for (var j = 0u; j < KEYS4; j++) {
+        let at = j * 4u * ROW4 + part * PART4 + i;
+        o_i += p[j].x * tile[at] + p[j].y * tile[at + ROW4] + p[j].z * tile[at + 2u * ROW4] + p[j].w * tile[at + 3u * ROW4];
+      }
+      o[i] = o_i;
+    }
+  }
+
+  if (is_row) {
+    let scale = select(0.0, 1.0 / sum, sum > 0.0);
+    for (var i = 0u; i < PART4; i++) {
+      let y = o[i] * scale;
+      for (var c = 0u; c < 4u; c++) {
+        let d = (part * PART4 + i) * 4u + c;
+        if (d < HEAD_DIM) {
+          out[row * HEAD_DIM + d] = y[c];
+        }
+      }
+    }
+  }
+}
+
+// Which of four neighbouring keys lie in `first ..= last`.
+fn sees(first: u32, last: u32, key: u32) -> vec4<bool> {
+  let position = vec4u(key, key + 1u, key + 2u, key + 3u);
+  return (position >= vec4u(first)) & (position <= vec4u(last));
+}
+
+// Keys that nobody sees are zero: their pages may already hold something else.
+fn stage_keys(base: u32, span: Span, thread: u32) {
+  for (var i = thread; i < KEYS * ROW4; i += THREADS) {
+    let position = base + i % KEYS;
+    let d4 = i / KEYS;
+    var key = vec4f();
+    if (position >= span.begin && position < span.end && d4 < HEAD_DIM4) {
+      key = kv_load(keys[key_index(page_of(span.sequence, position), span.kv_head, d4, position)]);
+    }
+    tile[i] = key;
+  }
+}
+
+fn stage_values(base: u32, span: Span, thread: u32) {
+  for (var i = thread; i < KEYS * ROW4; i += THREADS) {
+    let position = base + i / ROW4;
+    let d4 = i % ROW4;
+    var value = vec4f();
+    if (position >= span.begin && position < span.end && d4 < HEAD_DIM4) {
+      value = kv_load(values[value_index(page_of(span.sequence, position), span.kv_head, d4, position)]);
+    }
+    tile[i] = value;
+  }
+}

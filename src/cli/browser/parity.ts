@@ -1,0 +1,84 @@
+import { fileURLToPath } from 'node:url';
+import type { ViteDevServer } from 'vite';
+import type { ParityReport } from '../../engine/inspect.ts';
+import { openDirectory } from '../../node/directory.ts';
+import { NoWebGpuError } from '../../util/errors.ts';
+import type { BrowserName } from './find.ts';
+import { callInPage, launchBrowser } from './launch.ts';
+import { serveModels } from './serve_models.ts';
+
+const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url));
+const PAGE_MODULE = '/src/cli/browser/parity_page.ts';
+
+/**
+ * Runs `parity` on folders of this machine inside a page of a browser.
+ *
+ * @returns one report per folder, in order, each as soon as it is there
+ * @throws {NoWebGpuError} if the browser or a package that drives it is missing
+ * @throws `signal.reason` when aborted
+ */
+export async function* parityInBrowser(
+  name: BrowserName,
+  dirs: readonly string[],
+  tolerance: number,
+  signal: AbortSignal,
+): AsyncGenerator<ParityReport> {
+  const browser = await launchBrowser(name);
+  // Closing the browser ends the call into its page, with an error.
+  const close = (): void => void browser.close();
+  signal.addEventListener('abort', close);
+  let server: ViteDevServer | undefined;
+  try {
+    server = await startServer(dirs);
+    const page = await browser.newPage();
+    await page.goto(originOf(server));
+    for (const [index, dir] of dirs.entries()) {
+      yield await callInPage<ParityReport>(page, PAGE_MODULE, 'run', dir, index, tolerance);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', close);
+    await browser.close();
+    await server?.close();
+  }
+}
+
+/** Serves the sources, compiled on the way, and the folders. */
+async function startServer(dirs: readonly string[]): Promise<ViteDevServer> {
+  let vite: typeof import('vite');
+  try {
+    vite = await import('vite');
+  } catch (cause) {
+    throw new NoWebGpuError(
+      `browser: the package "vite" could not be loaded (${String(cause)}); install it with: npm install --save-dev vite`,
+      { cause },
+    );
+  }
+  const server = await vite.createServer({
+    configFile: false,
+    root: REPOSITORY,
+    appType: 'custom',
+    logLevel: 'error',
+    // Apart from those of the pages and tests, which may run at the same time.
+    cacheDir: `${REPOSITORY}node_modules/.vite-parity`,
+    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
+    plugins: [
+      {
+        name: 'quern:parity',
+        configureServer: ({ middlewares }) =>
+          void middlewares.use(serveModels(dirs.map(openDirectory))),
+      },
+    ],
+  });
+  return server.listen();
+}
+
+function originOf(server: ViteDevServer): string {
+  const address = server.httpServer?.address();
+  if (typeof address !== 'object' || address === null) {
+    throw new NoWebGpuError('browser: the server for its page has no port');
+  }
+  return `http://127.0.0.1:${address.port}/`;
+}

@@ -1,0 +1,44 @@
+/** Numbers and tables for people to read. @module */
+
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** A size with the unit that keeps it below 1024, e.g. `10.3 MiB`. */
+export function formatBytes(bytes: number): string {
+  const exponent = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), UNITS.length - 1);
+  const value = bytes / 1024 ** exponent;
+  return `${exponent === 0 ? value : value.toFixed(1)} ${UNITS[exponent] ?? ''}`;
+}
+
+/** A rate or time with three significant digits, without an exponent. */
+export function formatNumber(value: number): string {
+  if (value === 0 || !Number.isFinite(value)) return String(value);
+  const digits = 2 - Math.floor(Math.log10(Math.abs(value)));
+  return value.toFixed(Math.min(Math.max(digits, 0), 20));
+}
+
+/** Columns as wide as their widest cell, two spaces apart; the first is set flush left, the others flush right. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  }
+  const pad = (cell: string, i: number): string =>
+    i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0);
+  return rows.map((row) => `${row.map(pad).join('  ').trimEnd()}\n`).join('');
+}
+
+/** The middle of a list of numbers, and the smallest and largest. */
+export function summarize(values: readonly number[]): {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+} {
+  const sorted = values.toSorted((a, b) => a - b);
+  const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  const lower = sorted[Math.ceil(sorted.length / 2) - 1] ?? Number.NaN;
+  return {
+    median: (lower + upper) / 2,
+    min: sorted[0] ?? Number.NaN,
+    max: sorted.at(-1) ?? Number.NaN,
+  };
+}

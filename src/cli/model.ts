@@ -1,0 +1,80 @@
+import { stat } from 'node:fs/promises';
+import type { EngineLimits } from '../engine/limits.ts';
+import type { AdapterChoice } from '../node/gpu.ts';
+import { openDirectory } from '../node/directory.ts';
+import type { ModelSource } from '../weights/source.ts';
+import { resolveSource } from '../weights/sources/resolve.ts';
+import { choiceValue, countValue, type TextOption } from './command.ts';
+
+/** The adapters that `--adapter` names. */
+const ADAPTERS: readonly AdapterChoice[] = ['default', 'lavapipe', 'swiftshader'];
+
+/** Options of every command that runs a model on the GPU. */
+export const GPU_OPTIONS: { readonly adapter: TextOption } = {
+  adapter: {
+    type: 'string',
+    value: 'NAME',
+    help: `${ADAPTERS.join(', ')}; default is a real GPU where there is one`,
+  },
+};
+
+/** Options that size the KV cache. */
+export const CONTEXT_OPTIONS: { readonly context: TextOption; readonly kv: TextOption } = {
+  context: { type: 'string', value: 'N', help: 'tokens of prompt and reply together' },
+  kv: { type: 'string', value: 'TYPE', help: 'element type of the KV cache, f16 (default) or f32' },
+};
+
+/** What a MODEL argument may be, for help texts. */
+export const MODEL_HELP =
+  'MODEL is a folder, a URL of a folder, or a Hugging Face id (owner/name or owner/name@revision; HF_TOKEN is sent along).';
+
+/**
+ * Reads {@link CONTEXT_OPTIONS}.
+ *
+ * @throws {UsageError} if a value is none
+ */
+export function contextValues({
+  context,
+  kv,
+}: {
+  readonly context?: string;
+  readonly kv?: string;
+}): Pick<EngineLimits, 'contextLength' | 'kvDtype'> {
+  return {
+    ...(context !== undefined && { contextLength: countValue('context', context) }),
+    ...(kv !== undefined && { kvDtype: choiceValue('kv', kv, ['f16', 'f32'] as const) }),
+  };
+}
+
+/**
+ * Reads {@link GPU_OPTIONS}.
+ *
+ * @throws {UsageError} if there is no adapter of this name
+ */
+export function adapterValue(text: string | undefined): AdapterChoice {
+  return choiceValue('adapter', text ?? 'default', ADAPTERS);
+}
+
+/**
+ * Finds the model that a command line names; a folder on this machine wins over a hub id of the same name.
+ *
+ * @throws {RequestError} if the text is of no known form
+ */
+export async function locateModel(model: string): Promise<ModelSource> {
+  if (/^https?:\/\//i.test(model)) return resolveSource(model);
+  const looksLikeId = /^[^./~][^/]*\/[^/]+$/.test(model);
+  if (!looksLikeId || (await isDirectory(model))) return openDirectory(model);
+  const token = process.env['HF_TOKEN'];
+  return resolveSource(
+    model,
+    token === undefined || token === '' ? {} : { headers: { Authorization: `Bearer ${token}` } },
+  );
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}

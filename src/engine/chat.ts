@@ -1,0 +1,213 @@
+import type { SampleResult } from '../kernels/sample.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { parseMessages, type ChatMessage } from '../tokenizer/chat_template.ts';
+import { RequestError } from '../util/errors.ts';
+import { describeValue } from '../util/objects.ts';
+import type {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionParams,
+  ChatLogprobs,
+  FinishReason,
+  TokenLogprob,
+} from './api.ts';
+import { resolveParams } from './params.ts';
+import { Replies, type Delta } from './replies.ts';
+import { newId, overflowRoom, type EngineParts } from './parts.ts';
+import { Stream } from './stream.ts';
+
+/** Replies to conversations, in the shapes of OpenAI's chat completions. */
+export class ChatCompletions {
+  readonly #parts: () => EngineParts;
+
+  /** @param parts - the loaded engine; throws if it is disposed */
+  constructor(parts: () => EngineParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Replies to a conversation.
+   *
+   * With `stream: true` the promise resolves to chunks as they are made; leaving the loop over them cancels the
+   * request. The last chunk of the last choice carries `usage`.
+   *
+   * @throws {RequestError} if an option or a message is invalid, or the conversation does not fit the context
+   * @throws {TokenizerError} if the model has no chat template, or it refuses the messages
+   * @throws {DeviceLostError} if the GPU is lost meanwhile; a stream ends with it
+   * @throws {DisposedError} if the engine is disposed
+   * @throws `params.signal.reason` when aborted
+   */
+  create(
+    params: ChatCompletionParams & { readonly stream: true },
+  ): Promise<AsyncIterableIterator<ChatCompletionChunk>>;
+  create(
+    params: ChatCompletionParams & { readonly stream?: false | null },
+  ): Promise<ChatCompletion>;
+  create(
+    params: ChatCompletionParams,
+  ): Promise<ChatCompletion | AsyncIterableIterator<ChatCompletionChunk>>;
+  async create(
+    params: ChatCompletionParams,
+  ): Promise<ChatCompletion | AsyncIterableIterator<ChatCompletionChunk>> {
+    const parts = this.#parts();
+    const { tokenizer, generator, model } = parts;
+    const resolved = resolveParams(params, spelling(params), model.defaults, model.decoder.vocab);
+    const room = overflowRoom(generator, resolved);
+    const prompt = renderPrompt(tokenizer, params, room);
+    const head = {
+      id: newId('chatcmpl'),
+      created: Math.floor(Date.now() / 1000),
+      model: model.name,
+    };
+
+    const start = (sink: ConstructorParameters<typeof Replies>[4]): Replies =>
+      new Replies(generator, tokenizer, [prompt], resolved, sink, params.signal);
+    if (params.stream === true) {
+      return streamChunks(start, tokenizer, head, resolved.includeUsage);
+    }
+    return collect(start, tokenizer, head, resolved.n);
+  }
+}
+
+type Head = Pick<ChatCompletion, 'id' | 'created' | 'model'>;
+type Start = (sink: ConstructorParameters<typeof Replies>[4]) => Replies;
+
+function spelling(params: ChatCompletionParams): Parameters<typeof resolveParams>[1] {
+  const { logprobs, top_logprobs: top } = params;
+  if (logprobs !== undefined && logprobs !== null && typeof logprobs !== 'boolean') {
+    throw new RequestError(
+      `request: logprobs is ${describeValue(logprobs)}, expected true or false`,
+      { param: 'logprobs' },
+    );
+  }
+  if (top !== undefined && top !== null && logprobs !== true) {
+    throw new RequestError('request: top_logprobs is given, expected logprobs: true with it', {
+      param: 'top_logprobs',
+    });
+  }
+  const newer = params.max_completion_tokens ?? undefined;
+  return {
+    maxTokens:
+      newer === undefined
+        ? { param: 'max_tokens', value: params.max_tokens }
+        : { param: 'max_completion_tokens', value: newer },
+    topLogprobs: { param: 'top_logprobs', value: logprobs === true ? (top ?? 0) : undefined },
+  };
+}
+
+/** Renders and encodes the conversation; drops its oldest turns while it is longer than `room`, where that is asked. */
+function renderPrompt(
+  tokenizer: Tokenizer,
+  { messages, chat_template_kwargs: context }: ChatCompletionParams,
+  room: number,
+): readonly number[] {
+  const encode = (kept: readonly ChatMessage[]): readonly number[] => {
+    const options = { addGenerationPrompt: true, ...(context && { context }) };
+    return tokenizer.encode(tokenizer.renderChat(kept, options), { addSpecialTokens: false });
+  };
+  const parsed = parseMessages(messages);
+  const system = parsed.filter((message, i) => i === 0 && message.role === 'system');
+  const turns = parsed.slice(system.length);
+  let ids = encode(parsed);
+  // A turn is a user's message with the replies to it: templates often insist that roles alternate.
+  while (ids.length > room) {
+    const next = turns.findIndex((message, i) => i > 0 && message.role === 'user');
+    if (next === -1) break;
+    turns.splice(0, next);
+    ids = encode([...system, ...turns]);
+  }
+  return ids;
+}
+
+function streamChunks(
+  start: Start,
+  tokenizer: Tokenizer,
+  head: Head,
+  includesUsage: boolean,
+): AsyncIterableIterator<ChatCompletionChunk> {
+  const stream = new Stream<ChatCompletionChunk>(() => replies.cancel());
+  const begun = new Set<number>();
+  const chunkOf = ({ index, text, tokens, finishReason }: Delta): ChatCompletionChunk => ({
+    ...head,
+    object: 'chat.completion.chunk',
+    choices: [
+      {
+        index,
+        delta: {
+          ...(begun.has(index) ? {} : { role: 'assistant' }),
+          ...(text === '' ? {} : { content: text }),
+        },
+        finish_reason: finishReason,
+        logprobs: tokens.length > 0 ? chatLogprobs(tokenizer, tokens) : null,
+      },
+    ],
+  });
+  // One chunk is held back, because the last one carries the usage.
+  let held: ChatCompletionChunk | undefined;
+  const replies = start({
+    delta(delta) {
+      const isSilent = delta.text === '' && delta.tokens.length === 0 && begun.has(delta.index);
+      if (isSilent && delta.finishReason === null) return;
+      const chunk = chunkOf(delta);
+      begun.add(delta.index);
+      if (delta.finishReason === null) stream.push(chunk);
+      else {
+        if (held !== undefined) stream.push(held);
+        held = chunk;
+      }
+    },
+    end(usage) {
+      if (held !== undefined) stream.push({ ...held, usage });
+      if (includesUsage) {
+        stream.push({ ...head, object: 'chat.completion.chunk', choices: [], usage });
+      }
+      stream.end();
+    },
+    fail: (error) => stream.fail(error),
+  });
+  return stream;
+}
+
+function collect(
+  start: Start,
+  tokenizer: Tokenizer,
+  head: Head,
+  n: number,
+): Promise<ChatCompletion> {
+  const texts = Array.from({ length: n }, () => '');
+  const tokens = Array.from({ length: n }, (): SampleResult[] => []);
+  const reasons = Array.from({ length: n }, (): FinishReason => 'stop');
+  return new Promise((resolve, reject) => {
+    start({
+      delta(delta) {
+        texts[delta.index] += delta.text;
+        tokens[delta.index]?.push(...delta.tokens);
+        if (delta.finishReason !== null) reasons[delta.index] = delta.finishReason;
+      },
+      end(usage) {
+        const choices = texts.map((content, index) => ({
+          index,
+          message: { role: 'assistant' as const, content },
+          finish_reason: reasons[index] ?? 'stop',
+          logprobs: tokens[index]?.length ? chatLogprobs(tokenizer, tokens[index]) : null,
+        }));
+        resolve({ ...head, object: 'chat.completion', choices, usage });
+      },
+      fail: reject,
+    });
+  });
+}
+
+function chatLogprobs(tokenizer: Tokenizer, results: readonly SampleResult[]): ChatLogprobs {
+  const describe = (token: number, logprob: number): TokenLogprob => ({
+    token: tokenizer.tokenText(token),
+    logprob,
+    bytes: [...tokenizer.tokenBytes(token)],
+  });
+  return {
+    content: results.map(({ token, logprob, top }) => ({
+      ...describe(token, logprob),
+      top_logprobs: top.map((other) => describe(other.token, other.logprob)),
+    })),
+  };
+}

@@ -1,0 +1,44 @@
+/**
+ * What the scheduler tells the GPU side to compute, and what it makes of the answer. Integers only.
+ *
+ * @module
+ */
+
+import type { FinishReason, Request } from './request.ts';
+
+/** The part of one request in a step: `count` tokens at positions `start … start + count - 1`. */
+export interface StepEntry {
+  readonly request: Request;
+  /** Row of per-sequence GPU state, `0 … maxSequences-1`. */
+  readonly slot: number;
+  /** The request got its slot with this entry: whatever the GPU keeps per slot starts anew from `request.tokens`. */
+  readonly isFirst: boolean;
+  readonly start: number;
+  readonly count: number;
+  /** `start + count`: positions with keys and values once the step has run. */
+  readonly kvLength: number;
+  /** The entry holds the last token there is, and samples the one at position `kvLength`. */
+  readonly samples: boolean;
+  /** The one input token is not in `request.tokens` yet: it is the last sample of `slot`. */
+  readonly inputFromGpu: boolean;
+}
+
+/** What one submission computes. */
+export interface ScheduledStep {
+  /** Counts up from 0. */
+  readonly id: number;
+  /** Entries of one token first. */
+  readonly entries: readonly StepEntry[];
+  /** Leading entries of one token each. */
+  readonly numSingles: number;
+  /** Sum of the counts. */
+  readonly numTokens: number;
+}
+
+/** A token that was read back, and whether the request ended with it. */
+export interface TokenEvent {
+  readonly request: Request;
+  /** Generated token; the stop id itself where one ended the request. */
+  readonly token: number;
+  readonly finishReason: FinishReason | undefined;
+}

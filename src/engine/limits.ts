@@ -1,0 +1,82 @@
+import type { DeviceFacts } from '../gpu/device.ts';
+import { kvBytesPerPage, type KvDType } from '../kernels/kv_cache.ts';
+import type { Decoder } from '../models/family.ts';
+import { divCeil } from '../util/arith.ts';
+import { DeviceLimitError, RequestError } from '../util/errors.ts';
+
+/** Sizes an engine is set up with. All optional; the defaults suit a page with a few conversations. */
+export interface EngineLimits {
+  /** Most tokens of a prompt and its reply; default: the model's own, at most 4096. */
+  readonly contextLength?: number;
+  /** Tokens the KV cache holds for all requests and reusable prefixes; default: two contexts. */
+  readonly kvTokens?: number;
+  /** Element type of the KV cache, default f16. */
+  readonly kvDtype?: KvDType;
+  /** Tokens per page of the KV cache, default 16. Prefixes are shared in whole pages. */
+  readonly pageSize?: number;
+  /** Requests that run at once, default 8; others wait. */
+  readonly maxSequences?: number;
+  /** Most tokens computed in one step, default 256; longer prompts are cut so that running replies go on. */
+  readonly tokenBudget?: number;
+  /** Steps submitted before the first one's results are read, default 2. */
+  readonly maxInFlight?: number;
+}
+
+/** Every size decided. */
+export interface ResolvedLimits {
+  readonly contextLength: number;
+  readonly pages: number;
+  readonly kvDtype: KvDType;
+  readonly pageSize: number;
+  readonly maxSequences: number;
+  readonly tokenBudget: number;
+  readonly maxInFlight: number;
+}
+
+/** Longest context that an engine takes unasked, in tokens. */
+export const DEFAULT_CONTEXT = 4096;
+
+/**
+ * Fills in the sizes that were not given and checks them against the model and the device.
+ *
+ * @throws {RequestError} if a size is not a positive integer, or the context is longer than the model's
+ * @throws {DeviceLimitError} if the KV cache does not fit in the device's bindings
+ */
+export function resolveLimits(
+  limits: EngineLimits,
+  { kv, maxPositions }: Decoder,
+  facts: DeviceFacts,
+): ResolvedLimits {
+  for (const [name, value] of Object.entries(limits)) {
+    const isCount = typeof value !== 'number' || (Number.isSafeInteger(value) && value > 0);
+    if (!isCount) {
+      throw new RequestError(`load: ${name} is ${value}, expected a positive integer`, {
+        param: name,
+      });
+    }
+  }
+  const { kvDtype = 'f16', pageSize = 16, maxSequences = 8, maxInFlight = 2 } = limits;
+  const contextLength = limits.contextLength ?? Math.min(maxPositions, DEFAULT_CONTEXT);
+  if (contextLength > maxPositions) {
+    throw new RequestError(
+      `load: contextLength is ${contextLength}, expected at most the model's max_position_embeddings ${maxPositions}`,
+      { param: 'contextLength' },
+    );
+  }
+  const tokenBudget = Math.max(limits.tokenBudget ?? 256, maxSequences);
+
+  // Keys and values of a layer are one binding each.
+  const pageBytes = kvBytesPerPage({ ...kv, pageSize, dtype: kvDtype }) / 2;
+  const most = Math.floor(facts.limits.maxStorageBufferBindingSize / pageBytes);
+  const wanted = divCeil(limits.kvTokens ?? 2 * contextLength, pageSize);
+  const pages = limits.kvTokens === undefined ? Math.min(wanted, most) : wanted;
+  if (pages > most || most === 0) {
+    throw new DeviceLimitError(
+      'maxStorageBufferBindingSize',
+      facts.limits.maxStorageBufferBindingSize,
+      Math.max(pages, 1) * pageBytes,
+      `a KV cache of ${pages * pageSize} tokens does not fit; choose kvTokens ≤ ${most * pageSize}`,
+    );
+  }
+  return { contextLength, pages, kvDtype, pageSize, maxSequences, tokenBudget, maxInFlight };
+}

@@ -1,0 +1,181 @@
+import type { Device } from '../gpu/device.ts';
+import { ConfigReader } from '../models/config.ts';
+import type { Decoder } from '../models/family.ts';
+import { familyOf } from '../models/registry.ts';
+import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
+import { ConfigError, TokenizerError } from '../util/errors.ts';
+import { isRecord } from '../util/objects.ts';
+import { openCheckpoint, type Checkpoint } from '../weights/checkpoint.ts';
+import { WeightLoader } from '../weights/loader.ts';
+import { WeightScope } from '../weights/scope.ts';
+import { readJson, readText, type ModelSource } from '../weights/source.ts';
+import type { LoadProgress } from './api.ts';
+
+/** What generation_config.json says replies should be like, where the request does not. */
+export interface GenerationDefaults {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  /** Ids that end a reply. */
+  readonly eosIds: ReadonlySet<number>;
+}
+
+/** A model on the GPU. */
+export interface LoadedModel {
+  readonly name: string;
+  readonly modelType: string;
+  readonly parameters: number;
+  readonly decoder: Decoder;
+  readonly defaults: GenerationDefaults;
+}
+
+export interface LoadModelOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
+/**
+ * Reads config.json.
+ *
+ * @throws {ConfigError} if it is missing or no JSON object
+ */
+export async function readModelConfig(
+  source: ModelSource,
+  signal?: AbortSignal,
+): Promise<ConfigReader> {
+  const fail = (message: string, options?: ErrorOptions): ConfigError =>
+    new ConfigError(`config.json: ${message}`, options);
+  const json = await readJson(source, 'config.json', fail, signal);
+  if (json === undefined) {
+    throw new ConfigError(
+      `config.json: missing in ${source.name}, expected the configuration of a Hugging Face model`,
+    );
+  }
+  return new ConfigReader(json);
+}
+
+/**
+ * Puts a model's weights on the GPU.
+ *
+ * @throws {ConfigError} if the configuration is missing, damaged or of a model we cannot run
+ * @throws {WeightFileError} if a weight file is damaged or does not fit the configuration
+ * @throws {DownloadError} if a file cannot be read
+ * @throws {OutOfMemoryError} if the GPU cannot hold the weights
+ * @throws `signal.reason` when aborted
+ */
+export async function loadModel(
+  source: ModelSource,
+  device: Device,
+  { signal, onProgress }: LoadModelOptions = {},
+): Promise<LoadedModel> {
+  onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
+  const config = await readModelConfig(source, signal);
+  const family = familyOf(config);
+  const defaults = await readDefaults(source, config, signal);
+  const checkpoint = await openCheckpoint(source, signal);
+  const loader = new WeightLoader(device, checkpoint);
+  const decoder = family.load(config, new WeightScope(loader));
+  await loader.upload({
+    ...(signal && { signal }),
+    onProgress: (progress) => onProgress?.({ phase: 'weights', ...progress }),
+  });
+  return {
+    name: source.name,
+    modelType: config.string('model_type'),
+    parameters: countParameters(checkpoint),
+    decoder,
+    defaults,
+  };
+}
+
+/**
+ * Reads the tokenizer's files.
+ *
+ * @param chatTemplate - a template to use instead of the repository's
+ * @throws {TokenizerError} if tokenizer.json is missing, malformed or of an unknown kind
+ */
+export async function loadTokenizer(
+  source: ModelSource,
+  chatTemplate: string | undefined,
+  signal?: AbortSignal,
+): Promise<Tokenizer> {
+  const read = (file: string): Promise<unknown> => {
+    const fail = (message: string, options?: ErrorOptions): TokenizerError =>
+      new TokenizerError(`${file}: ${message}`, options);
+    return readJson(source, file, fail, signal);
+  };
+  const templateFile = 'chat_template.jinja';
+  const [tokenizerJson, tokenizerConfig, specialTokensMap, template] = await Promise.all([
+    read('tokenizer.json'),
+    read('tokenizer_config.json'),
+    read('special_tokens_map.json'),
+    chatTemplate ??
+      readText(
+        source,
+        templateFile,
+        (message, options) => new TokenizerError(`${templateFile}: ${message}`, options),
+        signal,
+      ),
+  ]);
+  if (tokenizerJson === undefined) {
+    throw new TokenizerError(
+      `tokenizer.json: missing in ${source.name}, expected the file of a fast tokenizer; save the tokenizer with Transformers to get one`,
+    );
+  }
+  return createTokenizer({
+    tokenizerJson,
+    tokenizerConfig,
+    specialTokensMap,
+    chatTemplate: template,
+  });
+}
+
+async function readDefaults(
+  source: ModelSource,
+  config: ConfigReader,
+  signal?: AbortSignal,
+): Promise<GenerationDefaults> {
+  const file = 'generation_config.json';
+  const fail = (message: string, options?: ErrorOptions): ConfigError =>
+    new ConfigError(`${file}: ${message}`, options);
+  const json = (await readJson(source, file, fail, signal)) ?? {};
+  if (!isRecord(json)) throw fail('not an object, expected generation defaults');
+
+  const number = (key: string, fallback: number, max: number): number => {
+    const value = json[key] ?? fallback;
+    if (typeof value === 'number' && value >= 0 && value <= max) return value;
+    throw new ConfigError(
+      `${file}: "${key}" is ${JSON.stringify(value)}, expected a number from 0 to ${max}`,
+      { key },
+    );
+  };
+  // Transformers generates greedily unless do_sample asks for more.
+  const isSampled = json['do_sample'] === true;
+  return {
+    temperature: isSampled ? number('temperature', 1, 100) : 0,
+    topK: isSampled ? number('top_k', 50, 2 ** 31) : 0,
+    topP: isSampled ? number('top_p', 1, 1) : 1,
+    minP: isSampled ? number('min_p', 0, 1) : 0,
+    repetitionPenalty: number('repetition_penalty', 1, 100),
+    eosIds: new Set(readIds(json['eos_token_id'] ?? config.raw('eos_token_id'))),
+  };
+}
+
+function readIds(value: unknown): readonly number[] {
+  const ids: readonly unknown[] = Array.isArray(value) ? value : [value ?? []].flat();
+  return ids.map((id) => {
+    if (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0) return id;
+    throw new ConfigError(
+      `config.json: "eos_token_id" is ${JSON.stringify(value)}, expected a token id or a list of them`,
+      { key: 'eos_token_id' },
+    );
+  });
+}
+
+function countParameters({ tensors }: Checkpoint): number {
+  let parameters = 0;
+  for (const { shape } of tensors.values()) parameters += shape.reduce((n, size) => n * size, 1);
+  return parameters;
+}

@@ -1,0 +1,34 @@
+import type { Device } from '../gpu/device.ts';
+import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { Generator } from './generator.ts';
+import type { LoadedModel } from './model.ts';
+import type { ResolvedLimits } from './limits.ts';
+import type { ResolvedParams } from './params.ts';
+
+/** What a loaded engine is made of. */
+export interface EngineParts {
+  readonly device: Device;
+  readonly model: LoadedModel;
+  readonly tokenizer: Tokenizer;
+  readonly generator: Generator;
+  readonly limits: ResolvedLimits;
+}
+
+/** An id as OpenAI's API has them: a prefix and letters. */
+export function newId(prefix: string): string {
+  return `${prefix}-${crypto.randomUUID().replaceAll('-', '')}`;
+}
+
+/**
+ * Tokens a prompt may have. With `context_overflow: 'truncate'` room is left for the reply: as many tokens as it may
+ * have, up to half of the context, or a quarter where it has no limit.
+ */
+export function overflowRoom(
+  generator: Generator,
+  { overflow, maxTokens }: ResolvedParams,
+): number {
+  const { capacity } = generator.scheduler;
+  if (overflow === 'error') return Infinity;
+  const half = Math.floor(capacity / 2);
+  return capacity - Math.min(maxTokens ?? Math.floor(capacity / 4), half);
+}

@@ -1,0 +1,72 @@
+/**
+ * Values that arrive over time, for one consumer: `for await` over it, or call `next`. Leaving the loop early
+ * cancels whatever produces them.
+ */
+export class Stream<T> implements AsyncIterableIterator<T> {
+  readonly #onCancel: () => void;
+  readonly #values: T[] = [];
+  #waiting: { resolve: (result: IteratorResult<T>) => void; reject: (error: unknown) => void }[] =
+    [];
+  #end: { readonly error: unknown } | 'done' | undefined;
+
+  /** @param onCancel - called once if the consumer stops before the end */
+  constructor(onCancel: () => void) {
+    this.#onCancel = onCancel;
+  }
+
+  push(value: T): void {
+    if (this.#end !== undefined) return;
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) this.#values.push(value);
+    else waiting.resolve({ value, done: false });
+  }
+
+  /** Ends the stream after the values pushed so far. */
+  end(): void {
+    this.#close('done');
+  }
+
+  /** Ends the stream with an error, after the values pushed so far. */
+  fail(error: unknown): void {
+    this.#close({ error });
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    const [value] = this.#values;
+    if (this.#values.length > 0 && value !== undefined) {
+      this.#values.shift();
+      return Promise.resolve({ value, done: false });
+    }
+    if (this.#end === undefined) {
+      return new Promise((resolve, reject) => {
+        this.#waiting.push({ resolve, reject });
+      });
+    }
+    if (this.#end === 'done') return Promise.resolve({ value: undefined, done: true });
+    const { error } = this.#end;
+    this.#end = 'done';
+    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    this.#values.length = 0;
+    if (this.#end === undefined) this.#onCancel();
+    this.#close('done');
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #close(end: { readonly error: unknown } | 'done'): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { resolve, reject } of waiting) {
+      if (end === 'done') resolve({ value: undefined, done: true });
+      else reject(end.error);
+    }
+  }
+}

@@ -1,0 +1,265 @@
+import {
+  DeviceLimitError,
+  DeviceLostError,
+  GpuValidationError,
+  NoWebGpuError,
+  OutOfMemoryError,
+  type QuernError,
+} from '../util/errors.ts';
+import { MemoryLedger, type Purpose } from './memory.ts';
+import { PipelineCache } from './pipeline_cache.ts';
+import { ScratchPool } from './scratch.ts';
+import type { DeviceTensor, DType } from './tensor.ts';
+import { sizeOf } from './tensor.ts';
+
+/** What kernel choice depends on. Plain data, so that the choice can be tested without a GPU. */
+export interface DeviceFacts {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+  /** The adapter runs on the CPU: right answers, slowly. */
+  readonly isSoftware: boolean;
+  readonly hasF16: boolean;
+  /** Subgroup operations and the `subgroup_id` builtin, which our reductions need to index by subgroup. */
+  readonly hasSubgroups: boolean;
+  readonly hasTimestamps: boolean;
+  readonly limits: {
+    readonly maxStorageBufferBindingSize: number;
+    readonly maxBufferSize: number;
+    readonly maxComputeWorkgroupStorageSize: number;
+    readonly maxComputeInvocationsPerWorkgroup: number;
+    readonly maxComputeWorkgroupsPerDimension: number;
+    readonly maxStorageBuffersPerShaderStage: number;
+  };
+}
+
+/** Features that may be withheld, to run as a device without them would. */
+export type OptionalFeature = 'shader-f16' | 'subgroups' | 'timestamp-query';
+
+export interface OpenDeviceOptions {
+  /** Features not to ask for although the adapter has them. */
+  readonly without?: readonly OptionalFeature[];
+  /** Ask for the WebGPU default limits instead of the adapter's. */
+  readonly defaultLimits?: boolean;
+  readonly powerPreference?: GPUPowerPreference;
+}
+
+const OPTIONAL_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+const RAISED_LIMITS = [
+  'maxStorageBufferBindingSize',
+  'maxBufferSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+] as const;
+
+/** Storage buffers the widest kernel binds; WebGPU guarantees as many. */
+const STORAGE_BUFFERS = 8;
+
+/** Allocations may end off a 16-byte boundary; kernels read whole vec4s. */
+const BUFFER_ALIGNMENT = 16;
+
+/**
+ * Opens the best adapter with every feature and limit Quern can use.
+ *
+ * @param gpu - `navigator.gpu` of a page or worker, or a Dawn instance in Node
+ * @throws {NoWebGpuError} if there is no WebGPU or no adapter
+ * @throws {DeviceLimitError} if the adapter is below the WebGPU default limits
+ */
+export async function openDevice(
+  gpu: GPU | undefined = globalThis.navigator?.gpu,
+  options: OpenDeviceOptions = {},
+): Promise<Device> {
+  if (gpu === undefined) {
+    throw new NoWebGpuError(
+      'WebGPU: navigator.gpu is missing; use a browser with WebGPU (Chrome or Edge 113+, Safari 26+, Firefox 141+) on a page served over https or localhost',
+    );
+  }
+  const { powerPreference = 'high-performance' } = options;
+  const adapter = await gpu.requestAdapter({ powerPreference });
+  if (adapter === null) {
+    throw new NoWebGpuError(
+      'WebGPU: the browser offers no adapter; turn on hardware acceleration, update the graphics driver, or look at chrome://gpu or about:support for the reason',
+    );
+  }
+  const available = adapter.limits.maxStorageBuffersPerShaderStage;
+  if (available < STORAGE_BUFFERS) {
+    throw new DeviceLimitError(
+      'maxStorageBuffersPerShaderStage',
+      available,
+      STORAGE_BUFFERS,
+      'this adapter is below the WebGPU default limits; update the browser or the driver',
+    );
+  }
+  const requiredFeatures = OPTIONAL_FEATURES.filter(
+    (name) => adapter.features.has(name) && !options.without?.includes(name),
+  );
+  const requiredLimits =
+    options.defaultLimits === true
+      ? {}
+      : Object.fromEntries(RAISED_LIMITS.map((name) => [name, adapter.limits[name]]));
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  return new Device(device, readFacts(gpu, adapter, device));
+}
+
+function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFacts {
+  const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
+  const names = `${vendor} ${architecture} ${adapter.info.device} ${description}`.toLowerCase();
+  const { limits, features } = device;
+  return {
+    vendor,
+    architecture,
+    description,
+    isSoftware: isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/.test(names),
+    hasF16: features.has('shader-f16'),
+    hasSubgroups: features.has('subgroups') && gpu.wgslLanguageFeatures.has('subgroup_id'),
+    hasTimestamps: features.has('timestamp-query'),
+    limits: {
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxBufferSize: limits.maxBufferSize,
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+      maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+    },
+  };
+}
+
+/** One GPU device: its memory, its pipelines, and the first thing that went wrong with it. */
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly facts: DeviceFacts;
+  readonly memory: MemoryLedger = new MemoryLedger();
+  readonly pipelines: PipelineCache;
+  readonly scratch: ScratchPool;
+  /** Resolves when the device fails or is lost; never when it is disposed on purpose. Never rejects. */
+  readonly failed: Promise<QuernError>;
+
+  #fail: (error: QuernError) => void = () => undefined;
+  #failure: QuernError | undefined;
+  #isDisposed = false;
+  #allocations: Promise<void>[] = [];
+  readonly #purposes = new WeakMap<GPUBuffer, Purpose>();
+
+  constructor(gpu: GPUDevice, facts: DeviceFacts) {
+    this.gpu = gpu;
+    this.facts = facts;
+    this.pipelines = new PipelineCache(gpu);
+    this.scratch = new ScratchPool(this);
+    this.failed = new Promise((resolve) => {
+      this.#fail = (error) => {
+        this.#failure ??= error;
+        resolve(this.#failure);
+      };
+    });
+    gpu.addEventListener('uncapturederror', ({ error }) => this.#fail(namedError(error, 'device')));
+    void gpu.lost.then(({ reason, message }) => {
+      if (this.#isDisposed) return;
+      this.#fail(
+        new DeviceLostError(
+          `device: lost (${reason}${message === '' ? '' : `: ${message.trim()}`}); load the model again`,
+        ),
+      );
+    });
+  }
+
+  /** First error the device reported outside of a checked operation, if any. */
+  get failure(): QuernError | undefined {
+    return this.#failure;
+  }
+
+  /** @throws {QuernError} the device's first failure */
+  throwIfFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /**
+   * Allocates zeroed GPU memory. Running out shows at the next {@link settled}.
+   *
+   * @throws {DeviceLimitError} if the device cannot have a buffer of this size
+   */
+  createBuffer(purpose: Purpose, label: string, sizeBytes: number, extra = 0): GPUBuffer {
+    const size = Math.max(
+      BUFFER_ALIGNMENT,
+      Math.ceil(sizeBytes / BUFFER_ALIGNMENT) * BUFFER_ALIGNMENT,
+    );
+    const { maxBufferSize } = this.facts.limits;
+    if (size > maxBufferSize) {
+      throw new DeviceLimitError('maxBufferSize', maxBufferSize, size, `${label} does not fit`);
+    }
+    const usage =
+      purpose === 'readback'
+        ? GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
+        : GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST | extra;
+    this.gpu.pushErrorScope('out-of-memory');
+    const buffer = this.gpu.createBuffer({ label, size, usage });
+    const check = this.gpu.popErrorScope().then((error) => {
+      if (error !== null) {
+        throw new OutOfMemoryError(
+          `device: no GPU memory for ${label} (${size} bytes); choose a smaller model or a shorter context, or close other tabs`,
+          { cause: error },
+        );
+      }
+    });
+    // The rejection is reported by `settled`; until then it must not count as unhandled.
+    check.catch(() => undefined);
+    this.#allocations.push(check);
+    this.memory.add(purpose, size);
+    this.#purposes.set(buffer, purpose);
+    return buffer;
+  }
+
+  /** A new zeroed tensor in a buffer of its own. @throws {DeviceLimitError} */
+  createTensor(
+    purpose: Purpose,
+    label: string,
+    dtype: DType,
+    shape: readonly number[],
+  ): DeviceTensor {
+    const sizeBytes = sizeOf(dtype, shape);
+    const { maxStorageBufferBindingSize } = this.facts.limits;
+    if (sizeBytes > maxStorageBufferBindingSize) {
+      throw new DeviceLimitError(
+        'maxStorageBufferBindingSize',
+        maxStorageBufferBindingSize,
+        sizeBytes,
+        `${label} does not fit; choose a shorter context or a smaller model`,
+      );
+    }
+    const buffer = this.createBuffer(purpose, label, sizeBytes);
+    return { shape, dtype, sizeBytes, memory: { kind: 'buffer', buffer, offset: 0 } };
+  }
+
+  /** Frees a buffer made by {@link createBuffer}. */
+  destroyBuffer(buffer: GPUBuffer): void {
+    this.memory.add(this.#purposes.get(buffer) ?? 'state', -buffer.size);
+    buffer.destroy();
+  }
+
+  /**
+   * Waits until every allocation so far has been granted.
+   *
+   * @throws {OutOfMemoryError} if one was not
+   * @throws {QuernError} if the device has failed
+   */
+  async settled(): Promise<void> {
+    const allocations = this.#allocations;
+    this.#allocations = [];
+    await Promise.all(allocations);
+    this.throwIfFailed();
+  }
+
+  /** Frees everything on the device. Work in flight is dropped. */
+  dispose(): void {
+    this.#isDisposed = true;
+    this.gpu.destroy();
+  }
+}
+
+/** Names an error that WebGPU reported. */
+export function namedError(error: GPUError, where: string): QuernError {
+  if (error instanceof GPUOutOfMemoryError) {
+    return new OutOfMemoryError(`${where}: out of GPU memory: ${error.message}`, { cause: error });
+  }
+  return new GpuValidationError(`${where}: ${error.message}`, { cause: error });
+}

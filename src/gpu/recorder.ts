@@ -1,0 +1,187 @@
+import { DeviceLimitError, ShapeError } from '../util/errors.ts';
+import type { Device, DeviceFacts } from './device.ts';
+import type { Bindings, GridAxis, Kernel } from './kernel.ts';
+import type { PipelineEntry } from './pipeline_cache.ts';
+import { Recording, type Dispatch } from './recording.ts';
+import { planScratch } from './scratch.ts';
+import type { Slots } from './shader.ts';
+import {
+  capacityOf,
+  COUNT_NAMES,
+  sizeOf,
+  type DeviceTensor,
+  type DType,
+  type Extent,
+  type Tensor,
+} from './tensor.ts';
+
+/** Index that `count()` in shaders/lib/counts.wgsl takes for a row extent. */
+const ROWS_FIXED = 8;
+
+/** One use of a kernel: what its slots and bindings are, and how many workgroups run. */
+export interface Call<B extends Bindings> {
+  readonly slots: Slots;
+  readonly bindings: { readonly [K in Exclude<keyof B, 'counts'>]: DeviceTensor };
+  /** Workgroups along x, y, z; a missing axis is 1. */
+  readonly grid: readonly [GridAxis, GridAxis?, GridAxis?];
+}
+
+interface Pending {
+  readonly name: string;
+  readonly pipeline: PipelineEntry;
+  readonly bindings: readonly DeviceTensor[];
+  readonly grid: readonly GridAxis[];
+}
+
+/**
+ * Collects the dispatches of one step. Operations of `kernels/` add to it; {@link finish} plans scratch memory
+ * by liveness and yields a {@link Recording} to replay.
+ */
+export class Recorder {
+  readonly device: Device;
+  readonly #counts: DeviceTensor;
+  readonly #pending: Pending[] = [];
+  readonly #scratch: { sizeBytes: number; first: number; last: number; isKept: boolean }[] = [];
+  readonly #kept = new Map<string, Tensor>();
+
+  /** @param counts - uniform with the step's counts in the order of `COUNT_NAMES`, u32 [8] */
+  constructor(device: Device, counts: DeviceTensor) {
+    this.device = device;
+    this.#counts = counts;
+  }
+
+  get facts(): DeviceFacts {
+    return this.device.facts;
+  }
+
+  /** Makes memory from outside the step, such as step state, an operand of its operations. */
+  tensor(memory: DeviceTensor): Tensor {
+    return { ...memory, recorder: this };
+  }
+
+  /** A value that lives from the dispatch that writes it to the last that reads it. Not zeroed. */
+  scratch(dtype: DType, shape: readonly Extent[]): Tensor {
+    const id = this.#scratch.length;
+    const sizeBytes = sizeOf(dtype, shape);
+    this.#scratch.push({ sizeBytes, first: Infinity, last: -1, isKept: false });
+    return { shape, dtype, sizeBytes, memory: { kind: 'scratch', id }, recorder: this };
+  }
+
+  /** Keeps a value readable after the step, under `name`. */
+  keep(name: string, tensor: Tensor): void {
+    this.#kept.set(name, tensor);
+    const life = tensor.memory.kind === 'scratch' ? this.#scratch[tensor.memory.id] : undefined;
+    if (life !== undefined) life.isKept = true;
+  }
+
+  /** The slot value with which `count()` in a shader yields this extent. */
+  static rowsSlot(extent: Extent): number {
+    return typeof extent === 'number' ? ROWS_FIXED + extent : COUNT_NAMES.indexOf(extent.count);
+  }
+
+  /**
+   * Adds one dispatch.
+   *
+   * @throws {ShapeError} if a binding was recorded by another recorder or is not written before it is read
+   * @throws {DeviceLimitError} if the grid or a binding passes a limit of the device
+   */
+  dispatch<const B extends Bindings>(kernel: Kernel<B>, call: Call<B>): void {
+    const given: Readonly<Record<string, DeviceTensor>> = {
+      ...call.bindings,
+      counts: this.#counts,
+    };
+    const bindings = Object.entries(kernel.bindings).map(([name, access]) => {
+      const tensor = given[name];
+      if (tensor === undefined) {
+        throw new ShapeError(`${kernel.name}: ${name} is not bound`);
+      }
+      this.#use(`${kernel.name}: ${name}`, tensor, access === 'write');
+      return tensor;
+    });
+    const grid = call.grid.filter((axis) => axis !== undefined);
+    this.#checkGrid(kernel.name, grid);
+    const pipeline = this.device.pipelines.get(kernel, call.slots);
+    this.#pending.push({ name: kernel.name, pipeline, bindings, grid });
+  }
+
+  /**
+   * Ends recording: plans scratch memory, waits for the pipelines, creates the bind groups.
+   *
+   * @throws {ShaderError} if a shader does not compile
+   * @throws {OutOfMemoryError} if scratch memory cannot be had
+   */
+  async finish(): Promise<Recording> {
+    const end = this.#pending.length;
+    const { placement, sizes } = planScratch(
+      this.#scratch.map(({ sizeBytes, first, last, isKept }) => ({
+        sizeBytes,
+        first,
+        last: isKept ? end : last,
+      })),
+    );
+    const buffers = this.device.scratch.acquire(sizes);
+    const place = (tensor: DeviceTensor): GPUBufferBinding => {
+      const { memory, sizeBytes } = tensor;
+      if (memory.kind === 'buffer') {
+        const { buffer, offset } = memory;
+        return { buffer, offset, size: roundBinding(sizeBytes, buffer.size - offset) };
+      }
+      const buffer = buffers[placement[memory.id] ?? 0];
+      if (buffer === undefined) throw new ShapeError('recorder: scratch memory was not planned');
+      return { buffer, offset: 0, size: roundBinding(sizeBytes, buffer.size) };
+    };
+    const dispatches = await Promise.all(
+      this.#pending.map(async ({ name, pipeline, bindings, grid }): Promise<Dispatch> => {
+        const bindGroup = this.device.gpu.createBindGroup({
+          label: name,
+          layout: pipeline.layout,
+          entries: bindings.map((tensor, binding) => ({ binding, resource: place(tensor) })),
+        });
+        return { name, pipeline: await pipeline.ready, bindGroup, grid };
+      }),
+    );
+    const kept = new Map([...this.#kept].map(([name, tensor]) => [name, place(tensor)]));
+    await this.device.settled();
+    return new Recording(dispatches, kept);
+  }
+
+  #use(where: string, tensor: DeviceTensor, isWritten: boolean): void {
+    const { maxStorageBufferBindingSize } = this.facts.limits;
+    if (tensor.sizeBytes > maxStorageBufferBindingSize) {
+      throw new DeviceLimitError(
+        'maxStorageBufferBindingSize',
+        maxStorageBufferBindingSize,
+        tensor.sizeBytes,
+        `${where} does not fit in one binding; run fewer tokens per step`,
+      );
+    }
+    if (tensor.memory.kind !== 'scratch') return;
+    const life = this.#scratch[tensor.memory.id];
+    if (life === undefined) throw new ShapeError(`${where} belongs to another recorder`);
+    const now = this.#pending.length;
+    if (!isWritten && life.first > now)
+      throw new ShapeError(`${where} is read before it is written`);
+    life.first = Math.min(life.first, now);
+    life.last = now;
+  }
+
+  #checkGrid(name: string, grid: readonly GridAxis[]): void {
+    const { maxComputeWorkgroupsPerDimension } = this.facts.limits;
+    for (const axis of grid) {
+      const most = typeof axis === 'number' ? axis : Math.ceil(capacityOf(axis.extent) / axis.per);
+      if (most > maxComputeWorkgroupsPerDimension) {
+        throw new DeviceLimitError(
+          'maxComputeWorkgroupsPerDimension',
+          maxComputeWorkgroupsPerDimension,
+          most,
+          `${name} needs a larger grid; run fewer tokens per step`,
+        );
+      }
+    }
+  }
+}
+
+/** Bindings cover whole vec4s, so that a kernel may read four elements at the end of a row. */
+function roundBinding(sizeBytes: number, available: number): number {
+  return Math.min(Math.ceil(sizeBytes / 16) * 16, available);
+}

@@ -1,0 +1,61 @@
+import type { GridAxis } from './kernel.ts';
+import type { Counts } from './tensor.ts';
+
+/** One dispatch ready to be encoded. */
+export interface Dispatch {
+  readonly name: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly grid: readonly GridAxis[];
+}
+
+/** A recorded step. Replaying it encodes commands and creates no GPU object. */
+export class Recording {
+  readonly #dispatches: readonly Dispatch[];
+  readonly #kept: ReadonlyMap<string, GPUBufferBinding>;
+
+  constructor(dispatches: readonly Dispatch[], kept: ReadonlyMap<string, GPUBufferBinding>) {
+    this.#dispatches = dispatches;
+    this.#kept = kept;
+  }
+
+  /** Where the value kept under `name` lies after a replay, until the next recording is replayed. */
+  kept(name: string): GPUBufferBinding | undefined {
+    return this.#kept.get(name);
+  }
+
+  /** Names of the values kept. */
+  get keptNames(): readonly string[] {
+    return [...this.#kept.keys()];
+  }
+
+  /**
+   * Encodes every dispatch whose grid is not empty.
+   *
+   * @param counts - the numbers of this step; the count uniform must hold the same
+   * @returns the number of dispatches encoded
+   */
+  replay(pass: GPUComputePassEncoder, counts: Counts): number {
+    let encoded = 0;
+    let current: GPUComputePipeline | undefined;
+    for (const { pipeline, bindGroup, grid } of this.#dispatches) {
+      const x = workgroups(grid[0], counts);
+      const y = workgroups(grid[1], counts);
+      const z = workgroups(grid[2], counts);
+      if (x * y * z === 0) continue;
+      if (pipeline !== current) pass.setPipeline(pipeline);
+      current = pipeline;
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(x, y, z);
+      encoded += 1;
+    }
+    return encoded;
+  }
+}
+
+function workgroups(axis: GridAxis | undefined, counts: Counts): number {
+  if (axis === undefined) return 1;
+  if (typeof axis === 'number') return axis;
+  const { extent, per } = axis;
+  return Math.ceil((typeof extent === 'number' ? extent : counts[extent.count]) / per);
+}

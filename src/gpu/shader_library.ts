@@ -1,0 +1,34 @@
+import activation from '../../shaders/lib/activation.wgsl?raw';
+import attentionWindow from '../../shaders/lib/attention_window.wgsl?raw';
+import blockBest from '../../shaders/lib/block_best.wgsl?raw';
+import counts from '../../shaders/lib/counts.wgsl?raw';
+import exponential from '../../shaders/lib/exponential.wgsl?raw';
+import kvF16 from '../../shaders/lib/kv_f16.wgsl?raw';
+import kvF32 from '../../shaders/lib/kv_f32.wgsl?raw';
+import kvPages from '../../shaders/lib/kv_pages.wgsl?raw';
+import reduceSubgroup from '../../shaders/lib/reduce_subgroup.wgsl?raw';
+import reduceTree from '../../shaders/lib/reduce_tree.wgsl?raw';
+import sampleRow from '../../shaders/lib/sample_row.wgsl?raw';
+import weightBf16 from '../../shaders/lib/weight_bf16.wgsl?raw';
+import weightF16 from '../../shaders/lib/weight_f16.wgsl?raw';
+import weightF16Native from '../../shaders/lib/weight_f16_native.wgsl?raw';
+import weightF32 from '../../shaders/lib/weight_f32.wgsl?raw';
+
+/** Shared WGSL functions by the path that `//!include` names. */
+export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
+  'lib/activation.wgsl': activation,
+  'lib/attention_window.wgsl': attentionWindow,
+  'lib/block_best.wgsl': blockBest,
+  'lib/counts.wgsl': counts,
+  'lib/exponential.wgsl': exponential,
+  'lib/kv_f16.wgsl': kvF16,
+  'lib/kv_f32.wgsl': kvF32,
+  'lib/kv_pages.wgsl': kvPages,
+  'lib/reduce_subgroup.wgsl': reduceSubgroup,
+  'lib/reduce_tree.wgsl': reduceTree,
+  'lib/sample_row.wgsl': sampleRow,
+  'lib/weight_bf16.wgsl': weightBf16,
+  'lib/weight_f16.wgsl': weightF16,
+  'lib/weight_f16_native.wgsl': weightF16Native,
+  'lib/weight_f32.wgsl': weightF32,
+};

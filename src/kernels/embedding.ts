@@ -1,0 +1,43 @@
+import { defineKernel, groupsOf } from '../gpu/kernel.ts';
+import { expectRows, type DeviceTensor, type Tensor } from '../gpu/tensor.ts';
+import source from '../../shaders/embedding.wgsl?raw';
+import type { Matrix } from './matrix.ts';
+import { weightLibrary, workgroupFor } from './variants.ts';
+
+const kernel = defineKernel({
+  name: 'embedding',
+  source,
+  bindings: { tokens: 'read', lastTokens: 'read', table: 'read', y: 'write' },
+});
+
+/** Marks an entry of `tokens` as "the id sampled last in this slot" instead of a token id. */
+export const LAST_TOKEN = 0x80000000;
+
+/**
+ * Looks up the row of `table` for each token.
+ *
+ * @param tokens - u32 [rows]; a token id below `table.rows`, or `LAST_TOKEN + slot`
+ * @param lastTokens - u32 [slots], ids the sampler wrote
+ * @param table - [vocab, dim] in any weight dtype
+ * @returns f32 [rows, dim]
+ * @throws {ShapeError} if `tokens` is not u32 [rows]
+ */
+export function embedding(tokens: Tensor, lastTokens: DeviceTensor, table: Matrix): Tensor {
+  const rows = expectRows('embedding: tokens', tokens, 'u32');
+  const { recorder } = tokens;
+  const y = recorder.scratch('f32', [rows, table.cols]);
+  for (const shard of table.shards) {
+    recorder.dispatch(kernel, {
+      slots: {
+        DIM: table.cols,
+        FIRST_ROW: shard.firstRow,
+        TABLE_ROWS: shard.rows,
+        WORKGROUP: workgroupFor(table.cols),
+        WEIGHT: weightLibrary(recorder.facts, table.dtype),
+      },
+      bindings: { tokens, lastTokens, table: shard.tensor, y },
+      grid: [groupsOf(rows, 1)],
+    });
+  }
+  return y;
+}

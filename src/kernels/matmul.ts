@@ -1,0 +1,134 @@
+import { defineKernel, groupsOf, type Bindings, type Kernel } from '../gpu/kernel.ts';
+import { Recorder } from '../gpu/recorder.ts';
+import type { Slots } from '../gpu/shader.ts';
+import {
+  capacityOf,
+  expectRows,
+  expectShape,
+  type DeviceTensor,
+  type Extent,
+  type Tensor,
+} from '../gpu/tensor.ts';
+import fewSource from '../../shaders/matmul_few.wgsl?raw';
+import plainSource from '../../shaders/matmul_plain.wgsl?raw';
+import tileSource from '../../shaders/matmul_tile.wgsl?raw';
+import type { Matrix } from './matrix.ts';
+import { reduceLibrary, weightLibrary } from './variants.ts';
+
+const OPERANDS = {
+  x: 'read',
+  weight: 'read',
+  bias: 'read',
+  residual: 'read',
+  y: 'write',
+} as const satisfies Bindings;
+
+const plain = defineKernel({ name: 'matmul_plain', source: plainSource, bindings: OPERANDS });
+const few = defineKernel({
+  name: 'matmul_few',
+  source: fewSource,
+  bindings: { ...OPERANDS, counts: 'uniform' },
+});
+const tile = defineKernel({
+  name: 'matmul_tile',
+  source: tileSource,
+  bindings: { ...OPERANDS, counts: 'uniform' },
+});
+
+/** Which kernel multiplies; `plain` is the oracle and takes any size. */
+export type MatmulVariant = 'plain' | 'few' | 'tile';
+
+/** Most rows for which the kernel that reads the weight once per step is used. */
+export const FEW_ROWS = 8;
+
+const TILE = 64;
+const PLAIN_WORKGROUP = 64;
+
+export interface MatmulOptions {
+  /** f32 [weight.rows], added to every row. */
+  readonly bias?: DeviceTensor | undefined;
+  /** f32 [rows, weight.rows], added to the product. */
+  readonly residual?: Tensor | undefined;
+  /** Overrides the choice by shape; for tests. */
+  readonly variant?: MatmulVariant;
+}
+
+/** The kernel for `rows` rows of `cols` elements. */
+export function chooseMatmul(rows: Extent, cols: number): MatmulVariant {
+  if (cols % 4 !== 0) return 'plain';
+  return capacityOf(rows) <= FEW_ROWS ? 'few' : 'tile';
+}
+
+/**
+ * Multiplies rows by a weight matrix: y = x · weightᵀ (+ bias) (+ residual).
+ *
+ * @param x - f32 [rows, weight.cols]
+ * @param weight - [outputs, inputs], f32, f16 or bf16
+ * @returns f32 [rows, weight.rows]; products accumulate in f32
+ * @throws {ShapeError} if an operand does not fit the weight
+ */
+export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): Tensor {
+  const rows = expectRows('matmul: x', x, 'f32', weight.cols);
+  const { bias, residual, variant = chooseMatmul(rows, weight.cols) } = options;
+  if (bias !== undefined) expectShape('matmul: bias', bias, 'f32', [weight.rows]);
+  if (residual !== undefined) expectRows('matmul: residual', residual, 'f32', weight.rows);
+
+  const { recorder } = x;
+  const y = recorder.scratch('f32', [rows, weight.rows]);
+  for (const shard of weight.shards) {
+    const bindings = { x, weight: shard.tensor, bias: bias ?? x, residual: residual ?? x, y };
+    const slots: Slots = {
+      N: shard.rows,
+      N_FIRST: shard.firstRow,
+      N_TOTAL: weight.rows,
+      HAS_BIAS: bias !== undefined,
+      HAS_RESIDUAL: residual !== undefined,
+      WEIGHT: weightLibrary(recorder.facts, weight.dtype),
+    };
+    const { kernel, extra, grid } = configure(variant, recorder, rows, weight.cols, shard.rows);
+    recorder.dispatch(kernel, { slots: { ...slots, ...extra }, bindings, grid });
+  }
+  return y;
+}
+
+interface Configuration {
+  readonly kernel: Kernel<typeof OPERANDS>;
+  readonly extra: Slots;
+  readonly grid: Parameters<Recorder['dispatch']>[1]['grid'];
+}
+
+function configure(
+  variant: MatmulVariant,
+  recorder: Recorder,
+  rows: Extent,
+  cols: number,
+  outputs: number,
+): Configuration {
+  const ROW_COUNT = Recorder.rowsSlot(rows);
+  switch (variant) {
+    case 'plain':
+      return {
+        kernel: plain,
+        extra: { K: cols, WORKGROUP: PLAIN_WORKGROUP },
+        grid: [groupsOf(outputs, PLAIN_WORKGROUP), groupsOf(rows, 1)],
+      };
+    case 'few':
+      return {
+        kernel: few,
+        extra: {
+          K4: cols / 4,
+          ROWS: capacityOf(rows),
+          ROW_COUNT,
+          WORKGROUP: cols > 128 ? 64 : 32,
+          REDUCE: reduceLibrary(recorder.facts),
+        },
+        grid: [groupsOf(outputs, 4)],
+      };
+    case 'tile':
+      return {
+        kernel: tile,
+        extra: { K4: cols / 4, ROW_COUNT },
+        grid: [groupsOf(outputs, TILE), groupsOf(rows, TILE)],
+      };
+  }
+}

@@ -1,0 +1,76 @@
+import { defineKernel, groupsOf } from '../gpu/kernel.ts';
+import type { Slots } from '../gpu/shader.ts';
+import {
+  expectRows,
+  expectShape,
+  lastAxis,
+  type DeviceTensor,
+  type Tensor,
+} from '../gpu/tensor.ts';
+import addSource from '../../shaders/add_rms_norm.wgsl?raw';
+import source from '../../shaders/rms_norm.wgsl?raw';
+import { reduceLibrary, workgroupFor } from './variants.ts';
+
+const kernel = defineKernel({
+  name: 'rms_norm',
+  source,
+  bindings: { x: 'read', weight: 'read', y: 'write' },
+});
+
+const addKernel = defineKernel({
+  name: 'add_rms_norm',
+  source: addSource,
+  bindings: { x: 'update', delta: 'read', weight: 'read', y: 'write' },
+});
+
+/**
+ * Divides each row of `x` by its root mean square, then scales it by `weight`.
+ *
+ * @param x - f32 [rows, dim]
+ * @param weight - f32 [dim]
+ * @param eps - added to the mean square, e.g. 1e-5
+ * @returns f32 [rows, dim]; sums accumulate in f32
+ * @throws {ShapeError} if `weight` is not [dim]
+ */
+export function rmsNorm(x: Tensor, weight: DeviceTensor, eps: number): Tensor {
+  const dim = lastAxis('rms_norm: x', x);
+  const rows = expectRows('rms_norm: x', x, 'f32', dim);
+  expectShape('rms_norm: weight', weight, 'f32', [dim]);
+
+  const y = x.recorder.scratch('f32', [rows, dim]);
+  x.recorder.dispatch(kernel, {
+    slots: slots(x, dim, eps),
+    bindings: { x, weight, y },
+    grid: [groupsOf(rows, 1)],
+  });
+  return y;
+}
+
+/**
+ * Adds `delta` to `x` in place, and normalizes the sum as {@link rmsNorm} does.
+ *
+ * @param x - f32 [rows, dim]; holds the sum afterwards
+ * @param delta - f32 [rows, dim]
+ * @param weight - f32 [dim]
+ * @returns the normalized sum, f32 [rows, dim]
+ * @throws {ShapeError} if the shapes differ
+ */
+export function addRmsNorm(x: Tensor, delta: Tensor, weight: DeviceTensor, eps: number): Tensor {
+  const dim = lastAxis('add_rms_norm: x', x);
+  const rows = expectRows('add_rms_norm: x', x, 'f32', dim);
+  expectRows('add_rms_norm: delta', delta, 'f32', dim);
+  expectShape('add_rms_norm: weight', weight, 'f32', [dim]);
+
+  const y = x.recorder.scratch('f32', [rows, dim]);
+  x.recorder.dispatch(addKernel, {
+    slots: slots(x, dim, eps),
+    bindings: { x, delta, weight, y },
+    grid: [groupsOf(rows, 1)],
+  });
+  return y;
+}
+
+function slots(x: Tensor, dim: number, eps: number): Slots {
+  const REDUCE = reduceLibrary(x.recorder.facts);
+  return { DIM: dim, EPS: eps, WORKGROUP: workgroupFor(dim), REDUCE };
+}

@@ -1,0 +1,44 @@
+import type { DeviceTensor, Tensor } from '../gpu/tensor.ts';
+import { matmul } from '../kernels/matmul.ts';
+import type { Matrix } from '../kernels/matrix.ts';
+import type { WeightScope } from '../weights/scope.ts';
+
+/** x ↦ x · weightᵀ + bias, plus `residual` where one is given. */
+export type Linear = (x: Tensor, residual?: Tensor) => Tensor;
+
+/**
+ * A linear layer: `weight` [outDim, inDim] and, if asked for, `bias` [outDim] of the scope.
+ *
+ * @throws {WeightFileError} if a tensor is missing or has another shape
+ */
+export function linear(w: WeightScope, inDim: number, outDim: number, hasBias = false): Linear {
+  const bias = hasBias ? w.vector({ bias: outDim }) : undefined;
+  return apply(w.matrix({ weight: outDim }, inDim), bias);
+}
+
+/**
+ * Several linear layers of one input as a single multiplication: the scope's sublayers, stacked in this order.
+ * The result holds their outputs side by side.
+ *
+ * @param outDims - output size of each sublayer by its name, e.g. `{ gate_proj: 96, up_proj: 96 }`
+ */
+export function stackedLinear(
+  w: WeightScope,
+  inDim: number,
+  outDims: Readonly<Record<string, number>>,
+  hasBias = false,
+): Linear {
+  const named = (suffix: string): Readonly<Record<string, number>> =>
+    Object.fromEntries(Object.entries(outDims).map(([name, n]) => [`${name}.${suffix}`, n]));
+  const bias = hasBias ? w.vector(named('bias')) : undefined;
+  return apply(w.matrix(named('weight'), inDim), bias);
+}
+
+/** A head that shares the embedding's weight. Press & Wolf 2016, arXiv:1608.05859. */
+export function tiedHead(embedding: { readonly weight: Matrix }): Linear {
+  return apply(embedding.weight, undefined);
+}
+
+function apply(weight: Matrix, bias: DeviceTensor | undefined): Linear {
+  return (x, residual) => matmul(x, weight, { bias, residual });
+}

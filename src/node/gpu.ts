@@ -1,0 +1,202 @@
+/**
+ * WebGPU for Node: Dawn, from the optional peer package `webgpu`, on an adapter chosen by name.
+ *
+ * Software adapters are Vulkan drivers: lavapipe comes from Mesa and is found by the Vulkan loader itself, SwiftShader
+ * ships beside the Chromium and Chrome binaries, where only we know to look.
+ *
+ * @module
+ */
+import { existsSync, mkdirSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { NoWebGpuError } from '../util/errors.ts';
+
+/**
+ * Which adapter to open: `default` is a real GPU where there is one, else lavapipe, else SwiftShader; `null` is
+ * Dawn's null backend, which compiles shaders and checks calls but computes nothing.
+ */
+export type AdapterChoice = 'default' | 'lavapipe' | 'swiftshader' | 'null';
+
+/** Settings of {@link openGpu}. */
+export interface OpenGpuOptions {
+  /** Dawn toggles to switch on, e.g. `dump_shaders`. */
+  readonly enable?: readonly string[];
+}
+
+type Create = (flags: string[]) => GPU;
+
+interface ListedAdapter {
+  readonly backend: string;
+  readonly name: string;
+}
+
+const LAVAPIPE = /llvmpipe|lavapipe/i;
+const SWIFTSHADER = /swiftshader/i;
+const SOFTWARE = /llvmpipe|lavapipe|swiftshader|basic render/i;
+/** One GPU can be listed once per graphics interface; the first of these wins. */
+const BACKENDS = ['metal', 'd3d12', 'vulkan', 'd3d11', 'opengl', 'opengles'];
+
+const LAVAPIPE_FILES = [
+  '/usr/share/vulkan/icd.d/lvp_icd*.json',
+  '/usr/local/share/vulkan/icd.d/lvp_icd*.json',
+  '/etc/vulkan/icd.d/lvp_icd*.json',
+];
+const SWIFTSHADER_FILES = [
+  '/usr/lib/chromium',
+  '/usr/lib64/chromium-browser',
+  '/usr/lib/chromium-browser',
+  '/opt/google/chrome',
+  '/opt/chromium.org/chromium',
+  '/opt/microsoft/msedge',
+].map((folder) => `${folder}/vk_swiftshader_icd.json`);
+
+/** One instance per set of flags: nothing else holds them, and they must outlive their devices. */
+const instances = new Map<string, GPU>();
+const devices = new Set<GPUDevice>();
+let dawn: Promise<typeof import('webgpu')> | undefined;
+let adapters: Promise<readonly ListedAdapter[]> | undefined;
+
+/**
+ * Opens WebGPU on the chosen adapter and installs the WebGPU globals (`GPUBufferUsage`, ...) on `globalThis`.
+ *
+ * Several choices can be open in one process. The process must end by itself or through `process.exitCode`: Dawn
+ * crashes when `process.exit` comes while work is in flight (call {@link closeGpus} before it).
+ *
+ * @throws {NoWebGpuError} if the package `webgpu` or the adapter is missing; the message says how to get it
+ */
+export async function openGpu(choice: AdapterChoice, options: OpenGpuOptions = {}): Promise<GPU> {
+  prepareEnvironment();
+  dawn ??= loadDawn();
+  const { create } = await dawn;
+  const toggles =
+    options.enable === undefined || options.enable.length === 0
+      ? []
+      : [`enable-dawn-features=${options.enable.join(',')}`];
+  if (choice === 'null') return instance(create, ['backend=null', ...toggles]);
+
+  adapters ??= listAdapters(create);
+  const listed = await adapters;
+  const adapter = pick(choice, listed);
+  if (adapter === undefined) throw missing(choice, listed);
+  return instance(create, [`backend=${adapter.backend}`, `adapter=${adapter.name}`, ...toggles]);
+}
+
+/**
+ * Destroys every device that was made through {@link openGpu} and waits until the drivers are idle.
+ *
+ * Runs by itself when the event loop is empty: a process that ends while a software adapter still works crashes.
+ */
+export async function closeGpus(): Promise<void> {
+  const open = [...devices];
+  devices.clear();
+  await Promise.all(
+    open.map(async (device) => {
+      device.destroy();
+      await device.lost;
+      await device.queue.onSubmittedWorkDone();
+    }),
+  );
+}
+
+function instance(create: Create, flags: string[]): GPU {
+  const key = flags.join('\n');
+  const gpu = instances.get(key) ?? create(flags);
+  instances.set(key, gpu);
+  return gpu;
+}
+
+/** The Vulkan loader reads these when an instance is created, so they must be set before any. */
+function prepareEnvironment(): void {
+  const { env } = process;
+  if (process.platform !== 'linux') return;
+  if (env['XDG_RUNTIME_DIR'] === undefined) {
+    const folder = join(tmpdir(), `quern-runtime-${userInfo().uid}`);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    env['XDG_RUNTIME_DIR'] = folder;
+  }
+  const swiftshader = SWIFTSHADER_FILES.find((file) => existsSync(file));
+  if (swiftshader === undefined) return;
+  // The loader ignores VK_ADD_DRIVER_FILES where the user named the drivers, so there we add to the user's list.
+  const variable =
+    ['VK_DRIVER_FILES', 'VK_ICD_FILENAMES'].find((name) => env[name] !== undefined) ??
+    'VK_ADD_DRIVER_FILES';
+  const files = (env[variable] ?? '').split(delimiter).filter((file) => file !== '');
+  if (!files.some((file) => SWIFTSHADER.test(file))) {
+    env[variable] = [...files, swiftshader].join(delimiter);
+  }
+}
+
+async function loadDawn(): Promise<typeof import('webgpu')> {
+  let loaded: typeof import('webgpu');
+  try {
+    loaded = await import('webgpu');
+  } catch (cause) {
+    throw new NoWebGpuError(
+      `node: the package "webgpu" could not be loaded (${String(cause)}); install it with: npm install webgpu`,
+      { cause },
+    );
+  }
+  Object.assign(globalThis, loaded.globals);
+  trackDevices();
+  process.on('beforeExit', () => {
+    if (devices.size > 0) void closeGpus();
+  });
+  return loaded;
+}
+
+function trackDevices(): void {
+  const { prototype } = GPUAdapter;
+  const requestDevice = Reflect.get(prototype, 'requestDevice');
+  prototype.requestDevice = async function (this: GPUAdapter, descriptor): Promise<GPUDevice> {
+    const device = await requestDevice.call(this, descriptor);
+    devices.add(device);
+    return device;
+  };
+}
+
+/** Dawn lists its adapters only in the error for a name that does not exist. */
+async function listAdapters(create: Create): Promise<readonly ListedAdapter[]> {
+  try {
+    await create(['adapter=a name no adapter has']).requestAdapter();
+    return [];
+  } catch (error) {
+    const lines = String(error).matchAll(/backend: '([^']*)', name: '(.*)'/g);
+    return Array.from(lines, ([, backend = '', name = '']) => ({ backend, name }));
+  }
+}
+
+function pick(
+  choice: Exclude<AdapterChoice, 'null'>,
+  listed: readonly ListedAdapter[],
+): ListedAdapter | undefined {
+  const lavapipe = listed.find(({ name }) => LAVAPIPE.test(name));
+  const swiftshader = listed.find(({ name }) => SWIFTSHADER.test(name));
+  if (choice === 'lavapipe') return lavapipe;
+  if (choice === 'swiftshader') return swiftshader;
+  const real = BACKENDS.flatMap((backend) =>
+    listed.filter((adapter) => adapter.backend === backend && !SOFTWARE.test(adapter.name)),
+  );
+  return real[0] ?? lavapipe ?? swiftshader;
+}
+
+function missing(
+  choice: Exclude<AdapterChoice, 'null'>,
+  listed: readonly ListedAdapter[],
+): NoWebGpuError {
+  const found =
+    listed.length === 0
+      ? 'found none'
+      : `found only ${listed.map(({ name, backend }) => `${name} (${backend})`).join(', ')}`;
+  const lavapipe =
+    `lavapipe 25 or newer (driver file ${LAVAPIPE_FILES.join(' or ')}; ` +
+    'Debian and Ubuntu: apt install libvulkan1 mesa-vulkan-drivers, on Debian 12 from bookworm-backports)';
+  const swiftshader =
+    `SwiftShader (driver file ${SWIFTSHADER_FILES.join(' or ')}; ` +
+    'it comes with Chromium and Chrome, Debian: apt install libvulkan1 chromium)';
+  const wanted = {
+    lavapipe,
+    swiftshader,
+    default: `a GPU with a Vulkan, Metal or D3D driver, or ${lavapipe}, or ${swiftshader}`,
+  }[choice];
+  return new NoWebGpuError(`node: no WebGPU adapter for "${choice}": ${found}, expected ${wanted}`);
+}

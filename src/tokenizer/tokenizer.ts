@@ -1,0 +1,217 @@
+import {
+  TemplateProcessingPostProcessor,
+  Tokenizer as LibraryTokenizer,
+} from '@huggingface/tokenizers';
+import { RequestError, TokenizerError } from '../util/errors.ts';
+import { describeValue, isRecord } from '../util/objects.ts';
+import { attempt } from './attempt.ts';
+import { ChatTemplate, parseChatTemplates, type RenderChatOptions } from './chat_template.ts';
+import {
+  type DecodePlan,
+  type DetokenizerStream,
+  PlannedStream,
+  planDecoder,
+  WholeStream,
+} from './detokenizer.ts';
+import {
+  additionalSpecialTokens,
+  postProcessorFromFlags,
+  readSpecialTokens,
+  type SpecialTokens,
+  tokenText,
+} from './special_tokens.ts';
+import { readTokenizerFile } from './tokenizer_file.ts';
+
+/** The files of a repository that describe its tokenizer: parsed from JSON, not trusted. */
+export interface TokenizerFiles {
+  readonly tokenizerJson: unknown;
+  readonly tokenizerConfig?: unknown;
+  readonly specialTokensMap?: unknown;
+  /** Text of chat_template.jinja, or a template of the caller's; replaces those in tokenizer_config.json. */
+  readonly chatTemplate?: string | undefined;
+}
+
+/** How text becomes ids. */
+export interface EncodeOptions {
+  /**
+   * Adds what the model expects round a plain text, such as BOS. Default true; false for rendered chats, which have
+   * it already.
+   */
+  readonly addSpecialTokens?: boolean;
+}
+
+/** How ids become text. */
+export interface DecodeOptions {
+  /** Leaves out special tokens. Default true. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+/**
+ * Builds the tokenizer that a Hugging Face repository describes.
+ *
+ * @throws {TokenizerError} if tokenizer.json is missing, malformed or of an unknown kind
+ */
+export function createTokenizer(files: TokenizerFiles): Tokenizer {
+  const { json, addedTokens } = readTokenizerFile(files.tokenizerJson);
+  const config = readConfig('tokenizer_config.json', files.tokenizerConfig);
+  const specialTokensMap = readConfig('special_tokens_map.json', files.specialTokensMap);
+  const templates =
+    files.chatTemplate === undefined
+      ? parseChatTemplates(config['chat_template'])
+      : new Map([['default', files.chatTemplate]]);
+
+  const additional = additionalSpecialTokens(config, specialTokensMap);
+  const cleanUp = config['clean_up_tokenization_spaces'] === true;
+  const { library, plan } = attempt('tokenizer.json', () => {
+    const library = new LibraryTokenizer(json, {
+      ...config,
+      // The library wants strings where files may have objects, and cleans up unless told not to.
+      eos_token: tokenText(config['eos_token']),
+      additional_special_tokens: additional,
+      clean_up_tokenization_spaces: cleanUp,
+    });
+    const literals = new Set(addedTokens.map((token) => token.content));
+    const plan = library.decoder?.end_of_word_suffix
+      ? undefined
+      : planDecoder(json['decoder'], literals, cleanUp);
+    return { library, plan };
+  });
+
+  const tokenToId = (token: string): number | undefined => library.token_to_id(token);
+  const specialTokens = readSpecialTokens(config, specialTokensMap, tokenToId);
+  const postProcessor = postProcessorFromFlags(config, specialTokens);
+  if (postProcessor) library.post_processor = new TemplateProcessingPostProcessor(postProcessor);
+  const skipped = new Set<number | undefined>(additional.map(tokenToId));
+  for (const token of addedTokens) if (token.isSpecial) skipped.add(token.id);
+
+  const variables = {
+    ...Object.fromEntries(Object.entries(specialTokens).map(([k, v]) => [`${k}_token`, v.text])),
+    additional_special_tokens: additional,
+  };
+  const chatTemplate = templates && new ChatTemplate(templates, variables);
+  return new Tokenizer({ library, plan, specialTokens, skipped, chatTemplate });
+}
+
+interface Parts {
+  readonly library: LibraryTokenizer;
+  /** Undefined for decoders that need the whole text. */
+  readonly plan: DecodePlan | undefined;
+  readonly specialTokens: SpecialTokens;
+  /** Ids that `skipSpecialTokens` leaves out. */
+  readonly skipped: ReadonlySet<number | undefined>;
+  readonly chatTemplate: ChatTemplate | undefined;
+}
+
+/** Text to ids and back, and conversations to prompts. Made by `createTokenizer`. */
+export class Tokenizer {
+  /** One more than the largest id. The model's own vocabulary may be larger, padded to a round number. */
+  readonly vocabSize: number;
+  readonly specialTokens: SpecialTokens;
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.vocabSize = parts.library.model?.vocab.length ?? 0;
+    this.specialTokens = parts.specialTokens;
+  }
+
+  /**
+   * Encodes text. Special tokens spelled out in it become their ids.
+   *
+   * @throws {RequestError} if `text` is not a string
+   * @throws {TokenizerError} if the tokenizer fails on it
+   */
+  encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
+    if (typeof text !== 'string') {
+      throw new RequestError(`encode: text is ${describeValue(text)}, expected a string`);
+    }
+    const { library } = this.#parts;
+    const ids: readonly (number | undefined)[] = attempt(
+      'encode',
+      () => library.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    );
+    // Characters outside a vocabulary that has no unknown token vanish, as in the Rust library.
+    return ids.filter((id) => id !== undefined);
+  }
+
+  /**
+   * Decodes ids. Those without a token stand for no text: a model with a padded vocabulary can emit them.
+   *
+   * @throws {RequestError} if an id is not a non-negative integer
+   */
+  decode(ids: readonly number[], options?: DecodeOptions): string {
+    const bad = ids.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
+    if (bad >= 0) {
+      throw new RequestError(
+        `decode: ids[${bad}] is ${describeValue(ids[bad])}, expected an integer ≥ 0`,
+      );
+    }
+    const stream = this.createStream(options);
+    const pieces = ids.map((id) => stream.push(id));
+    return pieces.join('') + stream.flush();
+  }
+
+  /** Starts decoding one text token by token: all it returns, put together, is what `decode` returns. */
+  createStream({ skipSpecialTokens = true }: DecodeOptions = {}): DetokenizerStream {
+    const { library, plan, skipped } = this.#parts;
+    const tokenOf = (id: number): string | undefined =>
+      skipSpecialTokens && skipped.has(id) ? undefined : this.idToToken(id);
+    if (plan) return new PlannedStream(plan, tokenOf);
+    return new WholeStream((ids) => {
+      const shown = ids.filter((id) => tokenOf(id) !== undefined);
+      if (shown.length === 0) return '';
+      const options = { skip_special_tokens: skipSpecialTokens };
+      return attempt('decode', () => library.decode(shown, options));
+    });
+  }
+
+  /** Id of a token by its spelling in the vocabulary. */
+  tokenToId(token: string): number | undefined {
+    return this.#parts.library.token_to_id(token);
+  }
+
+  /** Spelling of a token in the vocabulary, e.g. `Ġthe`; `tokenText` is what it stands for. */
+  idToToken(id: number): string | undefined {
+    return this.#parts.library.id_to_token(id);
+  }
+
+  /** Text of one token as in the middle of a text; bytes that are no whole character become U+FFFD. */
+  tokenText(id: number): string {
+    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.tokenBytes(id));
+  }
+
+  /** UTF-8 bytes of one token as in the middle of a text; none for an id without a token. */
+  tokenBytes(id: number): Uint8Array<ArrayBuffer> {
+    const token = this.idToToken(id);
+    if (token === undefined) return new Uint8Array();
+    return this.#parts.plan?.bytes(token, false) ?? new TextEncoder().encode(token);
+  }
+
+  /** Whether the model comes with a chat template, i.e. `renderChat` can work. */
+  get hasChatTemplate(): boolean {
+    return this.#parts.chatTemplate !== undefined;
+  }
+
+  /**
+   * Renders a conversation as a prompt with the model's own template, special tokens included: encode it with
+   * `addSpecialTokens: false`.
+   *
+   * @throws {RequestError} if the messages are malformed
+   * @throws {TokenizerError} if there is no template, or it is broken, or it refuses the messages
+   */
+  renderChat(messages: unknown, options?: RenderChatOptions): string {
+    const { chatTemplate } = this.#parts;
+    if (!chatTemplate) {
+      throw new TokenizerError(
+        'chat template: found none in tokenizer_config.json or chat_template.jinja, expected one; use completions, or pass a chat template',
+      );
+    }
+    return chatTemplate.render(messages, options);
+  }
+}
+
+function readConfig(file: string, value: unknown): Readonly<Record<string, unknown>> {
+  if (value === undefined || value === null) return {};
+  if (isRecord(value)) return value;
+  throw new TokenizerError(`${file}: found ${describeValue(value)}, expected an object`);
+}

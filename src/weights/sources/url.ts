@@ -1,0 +1,183 @@
+/**
+ * Files of a web server, read by range requests (RFC 9110 §14).
+ *
+ * Opening a file asks for its first bytes; what the server answers decides how the rest is read:
+ *
+ *   206  ranges work: each read is one request, small files and headers come with the first
+ *   200  ranges are ignored: the body is the whole file and is kept as a Blob
+ *   416  the file is empty
+ *   404  there is no such file
+ *
+ * @module
+ */
+import { DownloadError } from '../../util/errors.ts';
+import type { ByteSource, ModelSource } from '../source.ts';
+import { blobBytes } from './blob.ts';
+import { PassingError, request } from './http.ts';
+import type { HttpOptions } from './http.ts';
+
+/** Bytes of the first request: configurations, and the headers of most weight files, fit in. */
+const HEAD_BYTES = 2 ** 18;
+
+/** What identifies one version of a file: both must stay the same from range to range. */
+interface Version {
+  /** Entity tag without its weakness mark; null where the server sends or exposes none. */
+  readonly etag: string | null;
+  /** Size of the whole file in bytes. */
+  readonly size: number;
+}
+
+/**
+ * A model in a folder of a web server.
+ *
+ * @param base - address of the folder; its query is sent along with every file
+ */
+export function urlSource(base: URL, options: HttpOptions = {}): ModelSource {
+  const folder = base.pathname.endsWith('/') ? base.pathname : `${base.pathname}/`;
+  return {
+    name: `${base.origin}${folder}`,
+    open(path, signal) {
+      const url = new URL(base);
+      url.pathname = folder + path.split('/').map(encodeURIComponent).join('/');
+      return openUrl(url.href, options, signal);
+    },
+  };
+}
+
+async function openUrl(
+  url: string,
+  options: HttpOptions,
+  signal: AbortSignal | undefined,
+): Promise<ByteSource | undefined> {
+  const init = { headers: rangeHeader(0, HEAD_BYTES) };
+  return request(url, init, options, signal, async (response) => {
+    const { status } = response;
+    const isFile = !isFallbackPage(response);
+    if (status === 206 && isFile) return openRanges(url, response, options, signal);
+    if (status === 200 && isFile) return blobBytes(url, await response.blob());
+    await response.body?.cancel();
+    if (status === 416) return blobBytes(url, new Blob());
+    if (status === 404) return expectEntryMissing(url, response);
+    if (response.ok && !isFile) return undefined;
+    throw new DownloadError(url, `the server answered ${status}, expected the file`, { status });
+  });
+}
+
+async function openRanges(
+  url: string,
+  response: Response,
+  options: HttpOptions,
+  signal: AbortSignal | undefined,
+): Promise<ByteSource> {
+  const head = await body(response);
+  const size = rangeTotal(response) ?? (await sizeByHead(url, options, signal));
+  // Neither header is visible, e.g. across origins: the length of a whole reply is.
+  if (size === undefined) return downloadWhole(url, options, signal);
+  expectLength(head, Math.min(HEAD_BYTES, size));
+  const version = { etag: etagOf(response), size };
+  return {
+    name: url,
+    size,
+    async read(begin, end, readSignal) {
+      readSignal?.throwIfAborted();
+      if (end <= head.length || begin === end) return head.slice(begin, end);
+      return readRange(url, version, begin, end, options, readSignal);
+    },
+  };
+}
+
+function readRange(
+  url: string,
+  version: Version,
+  begin: number,
+  end: number,
+  options: HttpOptions,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const init = { headers: rangeHeader(begin, end) };
+  return request(url, init, options, signal, async (response) => {
+    const { status } = response;
+    if (status !== 206) {
+      await response.body?.cancel();
+      const expected = `expected 206 with bytes [${begin}, ${end}) of ${version.size}`;
+      throw new DownloadError(url, `the server answered ${status}, ${expected}`, { status });
+    }
+    expectVersion(url, response, version);
+    return expectLength(await body(response), end - begin);
+  });
+}
+
+function downloadWhole(
+  url: string,
+  options: HttpOptions,
+  signal: AbortSignal | undefined,
+): Promise<ByteSource> {
+  return request(url, {}, options, signal, async (response) => {
+    const { status } = response;
+    if (status === 200) return blobBytes(url, await response.blob());
+    await response.body?.cancel();
+    throw new DownloadError(url, `the server answered ${status}, expected the file`, { status });
+  });
+}
+
+function sizeByHead(
+  url: string,
+  options: HttpOptions,
+  signal: AbortSignal | undefined,
+): Promise<number | undefined> {
+  return request(url, { method: 'HEAD' }, options, signal, async (response) => {
+    const length = response.headers.get('Content-Length');
+    // A compressed reply's length is not that of the file.
+    const isPlain = response.headers.get('Content-Encoding') === null;
+    return response.ok && isPlain && length !== null ? Number(length) : undefined;
+  });
+}
+
+/** Servers of single-page applications answer with their start page in place of 404. */
+function isFallbackPage(response: Response): boolean {
+  return response.headers.get('Content-Type')?.startsWith('text/html') === true;
+}
+
+/** The hub says with a 404 whether it is the file that is missing, or the repository or revision. */
+function expectEntryMissing(url: string, response: Response): undefined {
+  const code = response.headers.get('X-Error-Code');
+  if (code === null || code === 'EntryNotFound') return undefined;
+  const found = response.headers.get('X-Error-Message') ?? 'not found';
+  throw new DownloadError(url, `${code}: ${found}; check the name and revision of the model`, {
+    status: response.status,
+  });
+}
+
+function expectVersion(url: string, response: Response, expected: Version): void {
+  const etag = etagOf(response) ?? expected.etag;
+  const size = rangeTotal(response) ?? expected.size;
+  if (size !== expected.size || (expected.etag !== null && etag !== expected.etag)) {
+    throw new DownloadError(
+      url,
+      `the file changed while it was read: now ${size} bytes and ETag ${etag}, before ${expected.size} bytes and ETag ${expected.etag}; load the model again`,
+    );
+  }
+}
+
+function expectLength(bytes: Uint8Array<ArrayBuffer>, expected: number): Uint8Array<ArrayBuffer> {
+  if (bytes.length === expected) return bytes;
+  throw new PassingError(`${bytes.length} bytes came, expected ${expected}`);
+}
+
+async function body(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+function rangeHeader(begin: number, end: number): Record<string, string> {
+  return { Range: `bytes=${begin}-${end - 1}` };
+}
+
+/** The size in `Content-Range: bytes 0-99/1234`; undefined where the server says `*` or hides the header. */
+function rangeTotal(response: Response): number | undefined {
+  const total = /\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '')?.[1];
+  return total === undefined ? undefined : Number(total);
+}
+
+function etagOf(response: Response): string | null {
+  return response.headers.get('ETag')?.replace(/^W\//, '') ?? null;
+}

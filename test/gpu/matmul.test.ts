@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { chooseMatmul, matmul, type MatmulVariant } from '../../src/kernels/matmul.ts';
+import type { Matrix } from '../../src/kernels/matrix.ts';
+import { describeOnAdapters } from '../support/on_adapters.ts';
+import { random, relativeError, runOp, upload } from '../support/run_op.ts';
+import { uploadMatrix } from '../support/weights.ts';
+
+/** y[r, n] = Σ_k x[r, k] w[n, k] + bias[n] + residual[r, n], in float64. */
+function reference(
+  x: Float32Array,
+  w: Float32Array,
+  cols: number,
+  bias?: Float32Array,
+  residual?: Float32Array,
+): Float64Array {
+  const outputs = w.length / cols;
+  return Float64Array.from({ length: (x.length / cols) * outputs }, (_, i) => {
+    const row = Math.floor(i / outputs) * cols;
+    const n = i % outputs;
+    let sum = (bias?.[n] ?? 0) + (residual?.[i] ?? 0);
+    for (let k = 0; k < cols; k += 1) sum += (x[row + k] ?? 0) * (w[n * cols + k] ?? 0);
+    return sum;
+  });
+}
+
+interface Case {
+  readonly rows: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly dtype: Matrix['dtype'];
+  readonly shardRows?: number;
+  readonly extras?: boolean;
+}
+
+const CASES: readonly Case[] = [
+  { rows: 1, inputs: 4, outputs: 1, dtype: 'f32' },
+  { rows: 1, inputs: 64, outputs: 97, dtype: 'bf16', extras: true },
+  { rows: 3, inputs: 172, outputs: 67, dtype: 'f16', extras: true },
+  { rows: 8, inputs: 260, outputs: 33, dtype: 'f32' },
+  { rows: 8, inputs: 688, outputs: 130, dtype: 'f16', shardRows: 48 },
+  { rows: 9, inputs: 20, outputs: 65, dtype: 'bf16', extras: true },
+  { rows: 65, inputs: 64, outputs: 96, dtype: 'f16', shardRows: 50, extras: true },
+  { rows: 130, inputs: 36, outputs: 129, dtype: 'f32', extras: true },
+  { rows: 2, inputs: 7, outputs: 5, dtype: 'f16', extras: true },
+  { rows: 11, inputs: 50, outputs: 31, dtype: 'bf16', shardRows: 16 },
+];
+
+function variantsOf({ rows, inputs }: Case): readonly MatmulVariant[] {
+  const fast: readonly MatmulVariant[] = rows <= 8 ? ['few', 'tile'] : ['tile'];
+  return inputs % 4 === 0 ? ['plain', ...fast] : ['plain'];
+}
+
+describe('chooseMatmul', () => {
+  it('goes by the rows a step can have, and by alignment', () => {
+    expect(chooseMatmul({ count: 'tokens', capacity: 8 }, 64)).toBe('few');
+    expect(chooseMatmul({ count: 'tokens', capacity: 9 }, 64)).toBe('tile');
+    expect(chooseMatmul(1, 62)).toBe('plain');
+  });
+});
+
+describeOnAdapters('matmul', (open) => {
+  describe.each(CASES)('[$rows, $inputs] × [$outputs, $inputs] $dtype', (shape) => {
+    const { rows, inputs, outputs, dtype, shardRows = outputs, extras = false } = shape;
+    const x = random(rows * inputs, 1);
+    const bias = extras ? random(outputs, 3) : undefined;
+    const residual = extras ? random(rows * outputs, 4) : undefined;
+
+    it.each(variantsOf(shape))('%s agrees with float64', async (variant) => {
+      const device = await open();
+      const values = random(outputs * inputs, 2);
+      const { matrix, stored } = uploadMatrix(device, dtype, outputs, inputs, values, shardRows);
+      const { y } = await runOp(device, {}, (r) => ({
+        y: matmul(r.tensor(upload(device, 'f32', [rows, inputs], x)), matrix, {
+          variant,
+          bias: bias && upload(device, 'f32', [outputs], bias),
+          residual: residual && r.tensor(upload(device, 'f32', [rows, outputs], residual)),
+        }),
+      }));
+      expect(relativeError(y.f32, reference(x, stored, inputs, bias, residual))).toBeLessThan(2e-6);
+    });
+  });
+
+  it('computes only the rows that the step has', async () => {
+    const device = await open();
+    const tokens = { count: 'tokens', capacity: 70 } as const;
+    const { matrix, stored } = uploadMatrix(device, 'f32', 40, 8, random(320, 5));
+    const x = random(70 * 8, 6);
+    const { y } = await runOp(device, { tokens: 66 }, (r) => {
+      const input = { ...r.tensor(upload(device, 'f32', [70, 8], x)), shape: [tokens, 8] };
+      return { y: matmul(input, matrix) };
+    });
+    const expected = reference(x, stored, 8).subarray(0, 66 * 40);
+    expect(relativeError(y.f32.subarray(0, 66 * 40), expected)).toBeLessThan(2e-6);
+  });
+
+  it('names operands of the wrong shape', async () => {
+    const device = await open();
+    const { matrix } = uploadMatrix(device, 'f32', 4, 8, random(32, 5));
+    await expect(
+      runOp(device, {}, (r) => ({
+        y: matmul(r.tensor(upload(device, 'f32', [2, 6], random(12, 1))), matrix),
+      })),
+    ).rejects.toThrow('matmul: x is f32 [2, 6], expected f32 [rows, 8]');
+  });
+});

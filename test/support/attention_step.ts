@@ -1,0 +1,160 @@
+import type { Device } from '../../src/gpu/device.ts';
+import type { AttentionState } from '../../src/kernels/attention.ts';
+import { paddedHeadDim, type KvDType, type KvLayer } from '../../src/kernels/kv_cache.ts';
+import { POISON, random, upload } from './run_op.ts';
+
+/** A sequence of a step: its queries in the step, and its keys including those of the step. */
+export interface SequenceSpec {
+  readonly queries: number;
+  readonly keys: number;
+}
+
+export interface StepSpec {
+  /** Those with one query first. */
+  readonly sequences: readonly SequenceSpec[];
+  readonly pageSize: number;
+  readonly window?: number | undefined;
+  /** Packed rows of a tile, and query heads per key head. */
+  readonly tileRows: number;
+  readonly group: number;
+}
+
+export interface PlacedStep {
+  readonly state: AttentionState;
+  readonly pages: number;
+  readonly tokens: number;
+  readonly decodes: number;
+  readonly tiles: number;
+  /** Position in its sequence, and sequence, of each token. */
+  readonly rows: readonly { readonly sequence: number; readonly position: number }[];
+  /** Page and slot of a key that some query of the step sees. */
+  readonly place: (sequence: number, position: number) => readonly [page: number, slot: number];
+  /** First key of a sequence that a query at `position` sees. */
+  readonly firstVisible: (position: number) => number;
+}
+
+/**
+ * Lays out a step as the engine does, with page ids in random order, rings just long enough for the window, and
+ * every entry and page that must not be read pointing at page 0, which belongs to nobody.
+ */
+export function placeStep(device: Device, spec: StepSpec): PlacedStep {
+  const { sequences, pageSize, window = Number.MAX_SAFE_INTEGER, tileRows, group } = spec;
+  const firstVisible = (position: number): number => Math.max(0, position + 1 - window);
+  const live = sequences.map(({ queries, keys }) => {
+    const first = Math.floor(firstVisible(keys - queries) / pageSize);
+    return { first, count: Math.ceil(keys / pageSize) - first };
+  });
+  const width = Math.max(...live.map(({ count }) => count));
+  const used = live.reduce((sum, { count }) => sum + count, 0);
+  const ids = shuffled(used).map((id) => id + 1);
+
+  const tables = new Uint32Array(sequences.length * width);
+  live.forEach(({ first, count }, sequence) => {
+    for (let b = first; b < first + count; b += 1) {
+      tables[sequence * width + (b % width)] = ids.pop() ?? 0;
+    }
+  });
+
+  const rows: { sequence: number; position: number }[] = [];
+  const tiles: number[] = [];
+  const words = sequences.flatMap(({ queries, keys }, sequence) => {
+    const start = rows.length;
+    for (let i = 0; i < queries; i += 1) rows.push({ sequence, position: keys - queries + i });
+    const packed = queries > 1 ? queries * group : 0;
+    for (let row = 0; row < packed; row += tileRows) tiles.push(sequence, row);
+    return [start, queries, keys, 0];
+  });
+  const decodes = sequences.filter(({ queries }) => queries === 1).length;
+  const u32 = (shape: readonly number[], values: ArrayLike<number>) =>
+    upload(device, 'u32', shape, Uint32Array.from(values));
+  return {
+    state: {
+      positions: u32([rows.length], rows.map(({ position }) => position)),
+      sequenceOf: u32([rows.length], rows.map(({ sequence }) => sequence)),
+      sequences: u32([sequences.length, 4], words),
+      tables: u32([sequences.length, width], tables),
+      tiles: u32([Math.max(1, tiles.length / 2), 2], tiles.length > 0 ? tiles : [0, 0]),
+    },
+    pages: used + 1,
+    tokens: rows.length,
+    decodes,
+    tiles: tiles.length / 2,
+    rows,
+    place: (sequence, position) => [
+      tables[sequence * width + (Math.floor(position / pageSize) % width)] ?? 0,
+      position % pageSize,
+    ],
+    firstVisible,
+  };
+}
+
+/** Index of an element of the cache's two tensors. */
+export function cacheIndex(
+  shape: { readonly kvHeads: number; readonly headDim: number; readonly pageSize: number },
+  [page, slot]: readonly [number, number],
+  head: number,
+  dim: number,
+): { readonly key: number; readonly value: number } {
+  const { kvHeads, headDim, pageSize } = shape;
+  const padded = paddedHeadDim(headDim);
+  const start = (page * kvHeads + head) * pageSize * padded;
+  return {
+    key: start + (Math.floor(dim / 4) * pageSize + slot) * 4 + (dim % 4),
+    value: start + slot * padded + dim,
+  };
+}
+
+/** A cache with these elements, given in the order of its tensors. */
+export function uploadCache(
+  device: Device,
+  shape: Pick<KvLayer, 'kvHeads' | 'headDim' | 'pageSize' | 'pages'>,
+  dtype: KvDType,
+  elements: { readonly keys: Float32Array; readonly values: Float32Array },
+): KvLayer {
+  const { kvHeads, headDim, pageSize, pages } = shape;
+  const padded = paddedHeadDim(headDim);
+  const stored = (values: Float32Array) =>
+    dtype === 'f32' ? values : Uint16Array.from(values, toF16);
+  return {
+    ...shape,
+    dtype,
+    keys: upload(device, dtype, [pages, kvHeads, padded / 4, pageSize, 4], stored(elements.keys)),
+    values: upload(device, dtype, [pages, kvHeads, pageSize, padded], stored(elements.values)),
+  };
+}
+
+/** Elements of a cache in which nothing has been stored: large enough to show if they are read. */
+export function poisonedCache(
+  shape: Pick<KvLayer, 'kvHeads' | 'headDim' | 'pageSize' | 'pages'>,
+): { readonly keys: Float32Array; readonly values: Float32Array } {
+  const { kvHeads, headDim, pageSize, pages } = shape;
+  const size = pages * kvHeads * pageSize * paddedHeadDim(headDim);
+  return {
+    keys: new Float32Array(size).fill(POISON),
+    values: new Float32Array(size).fill(POISON),
+  };
+}
+
+const bits = new DataView(new ArrayBuffer(4));
+
+/** Bits of the f16 nearest to `value` or below it in magnitude; too large becomes the largest, too small 0. */
+export function toF16(value: number): number {
+  bits.setFloat32(0, Math.max(-65504, Math.min(65504, value)));
+  const word = bits.getUint32(0);
+  const exponent = ((word >>> 23) & 0xff) - 127 + 15;
+  const sign = (word >>> 16) & 0x8000;
+  return exponent < 1 ? sign : sign | (exponent << 10) | ((word >>> 13) & 0x3ff);
+}
+
+/** Value of normal f16 bits. */
+export function fromF16(word: number): number {
+  const exponent = (word >>> 10) & 0x1f;
+  const magnitude =
+    exponent === 0 ? (word & 0x3ff) * 2 ** -24 : (1 + (word & 0x3ff) / 1024) * 2 ** (exponent - 15);
+  return (word & 0x8000) === 0 ? magnitude : -magnitude;
+}
+
+function shuffled(count: number): number[] {
+  const keys = random(count, 99);
+  return Array.from({ length: count }, (_, i) => i).sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0));
+}

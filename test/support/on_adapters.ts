@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, beforeEach, describe, type TestContext } from 'vitest';
+import { openDevice, type Device, type OpenDeviceOptions } from '../../src/gpu/device.ts';
+import { openTestGpu, TEST_ADAPTERS } from './adapters.ts';
+
+/** Devices that every GPU test runs on: each adapter as it is, and one without its optional features. */
+const RESTRICTED: OpenDeviceOptions = {
+  without: ['shader-f16', 'subgroups', 'timestamp-query'],
+  defaultLimits: true,
+};
+
+/**
+ * Runs a block of tests once on every adapter of this machine, and once more with the optional features
+ * withheld and the default limits. Tests on an adapter that is not there are skipped with the reason.
+ *
+ * @param block - gets a function that yields the device; a device serves all tests of a block
+ */
+export function describeOnAdapters(
+  name: string,
+  block: (open: () => Promise<Device>) => void,
+): void {
+  for (const adapter of TEST_ADAPTERS) {
+    for (const [label, options] of [
+      [adapter, {}],
+      [`${adapter}, no optional features, default limits`, RESTRICTED],
+    ] as const) {
+      describe(`${name} on ${label}`, () => {
+        let device: Device | undefined;
+        let missing: string | undefined;
+        beforeAll(async () => {
+          const gpu = await openTestGpu(adapter);
+          if (typeof gpu === 'string') missing = gpu;
+          else device = await openDevice(gpu, options);
+        });
+        beforeEach((context: TestContext) => {
+          if (missing !== undefined) context.skip(missing);
+        });
+        afterAll(() => device?.dispose());
+
+        block(async () => {
+          if (device === undefined) throw new Error(`no device on ${adapter}`);
+          await device.settled();
+          return device;
+        });
+      });
+    }
+  }
+}

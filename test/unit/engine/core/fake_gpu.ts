@@ -1,0 +1,152 @@
+/**
+ * A GPU made of integers: runs scheduled steps against a paged memory and a toy model.
+ *
+ * The toy model's "keys and values" at a position are a hash of everything they depend on: all tokens up to there
+ * and the salt (and, past `cacheLimit`, the request itself). Every read through a block table row is compared with
+ * that hash, so a block shared, reused, wrapped or freed wrongly cannot go unnoticed.
+ */
+import { expect } from 'vitest';
+import type { Request, RequestOptions } from '../../../../src/engine/core/request.ts';
+import type { ScheduledStep, StepEntry } from '../../../../src/engine/core/scheduled_step.ts';
+import type { Scheduler } from '../../../../src/engine/core/scheduler.ts';
+
+export interface FakeGpuOptions {
+  readonly numBlocks: number;
+  readonly pageSize: number;
+  readonly window?: number | undefined;
+  readonly maxSequences: number;
+  /** Ids the toy model generates are below this. */
+  readonly vocab: number;
+}
+
+function mix(hash: number, value: number): number {
+  const h = Math.imul(hash ^ value, 0x9e3779b1);
+  return (h ^ (h >>> 15)) >>> 0;
+}
+
+/** State of the toy model after a token: what its keys and values hold. */
+function nextState(state: number, token: number): number {
+  return mix(state, token + 1);
+}
+
+/** What the toy model generates for a request that is alone in the world. */
+export function generateAlone(options: RequestOptions, vocab: number, capacity: number): number[] {
+  const stopIds = new Set(options.stopIds);
+  const generated: number[] = [];
+  let state = options.prompt.reduce(nextState, options.cacheSalt ?? 0);
+  const limit = Math.min(options.maxTokens ?? Infinity, capacity + 1 - options.prompt.length);
+  while (generated.length < limit) {
+    const token = state % vocab;
+    generated.push(token);
+    if (stopIds.has(token)) {
+      break;
+    }
+    state = nextState(state, token);
+  }
+  return generated;
+}
+
+export class FakeGpu {
+  readonly #options: FakeGpuOptions;
+  readonly #memory: Float64Array;
+  readonly #lastToken: Int32Array;
+  /** Tokens each slot has computed, as the GPU itself knows them. */
+  readonly #history: { owner: Request; tokens: number[] }[] = [];
+
+  constructor(options: FakeGpuOptions) {
+    this.#options = options;
+    this.#memory = new Float64Array(options.numBlocks * options.pageSize).fill(-1);
+    this.#lastToken = new Int32Array(options.maxSequences).fill(-1);
+  }
+
+  /** Forgets everything, like a lost device. */
+  lose(): void {
+    this.#memory.fill(-1);
+    this.#lastToken.fill(-1);
+    this.#history.length = 0;
+  }
+
+  /** Runs a step that was just scheduled; returns one id per entry. */
+  run(step: ScheduledStep, scheduler: Scheduler): number[] {
+    const rows = step.entries.map(({ request }) => {
+      const row = new Int32Array(scheduler.tableWidth);
+      scheduler.fillTableRow(request, row);
+      return row;
+    });
+    const states = step.entries
+      .map((entry) => this.#tokensUpTo(entry))
+      .map(([r, t]) => prefixStates(r, t));
+    // All writes before all reads, as in every layer of the real thing.
+    for (const [i, { start, kvLength }] of step.entries.entries()) {
+      for (let p = start; p < kvLength; p++) {
+        this.#memory[this.#address(rows[i], p)] = states[i]?.[p] ?? NaN;
+      }
+    }
+    for (const [i, entry] of step.entries.entries()) {
+      this.#checkReads(entry, rows[i], states[i] ?? []);
+    }
+    return step.entries.map((entry, i) => {
+      if (!entry.samples) {
+        return -7;
+      }
+      const state = (states[i]?.at(-1) ?? NaN) % 2 ** 32;
+      const token = state % this.#options.vocab;
+      this.#lastToken[entry.slot] = token;
+      return token;
+    });
+  }
+
+  /** Input tokens of an entry appended to what its slot computed before. */
+  #tokensUpTo(entry: StepEntry): [Request, number[]] {
+    const { request, slot, start, count, inputFromGpu, isFirst } = entry;
+    if (isFirst) {
+      this.#history[slot] = { owner: request, tokens: request.tokens.slice(0, start) };
+    }
+    const history = this.#history[slot];
+    if (history?.owner !== request || history.tokens.length !== start) {
+      return expect.fail(
+        `slot ${slot} has computed ${history?.tokens.length} tokens, not the ${start} before`,
+      );
+    }
+    const input = inputFromGpu
+      ? [this.#lastToken[slot] ?? NaN]
+      : request.tokens.slice(start, start + count);
+    if (input.length !== count) {
+      return expect.fail(`request ${request.id} has ${input.length} of ${count} input tokens`);
+    }
+    history.tokens.push(...input);
+    return [request, [...history.tokens]];
+  }
+
+  #checkReads({ start, kvLength }: StepEntry, row: Int32Array | undefined, states: number[]): void {
+    const { window = Infinity } = this.#options;
+    // The union of what the tokens of the entry attend to.
+    for (let p = Math.max(0, start - window + 1); p < kvLength; p++) {
+      const found = this.#memory[this.#address(row, p)];
+      if (found !== states[p]) {
+        expect.fail(
+          `position ${p} of ${start}..${kvLength}: memory holds ${found}, expected ${states[p]}`,
+        );
+      }
+    }
+  }
+
+  #address(row: Int32Array | undefined, position: number): number {
+    const { pageSize, numBlocks } = this.#options;
+    const entry = Math.floor(position / pageSize) % (row?.length ?? 0);
+    const block = row?.[entry] ?? -1;
+    if (!(block >= 0 && block < numBlocks)) {
+      expect.fail(`table entry ${entry} names block ${block}`);
+    }
+    return block * pageSize + (position % pageSize);
+  }
+}
+
+/** State after each token; past the cache limit also marked with the request, which makes them unshareable. */
+function prefixStates(request: Request, tokens: readonly number[]): number[] {
+  let state = request.cacheSalt;
+  return tokens.map((token, p) => {
+    state = nextState(state, token);
+    return p < request.cacheLimit ? state : state + (request.id + 1) * 2 ** 32;
+  });
+}
