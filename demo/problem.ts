@@ -124,7 +124,6 @@ function explainNoWebGpu(detail: string, surroundings: Surroundings): Problem {
     return {
       title,
       advice: ['Browsers offer WebGPU only to pages from https:// or from localhost.'],
-      detail,
       actions: [],
     };
   }
@@ -145,7 +144,6 @@ function explainNoWebGpu(detail: string, surroundings: Surroundings): Problem {
       'The model computes by WebGPU, which this browser lacks or has turned off. It is in Chrome and Edge from 113 (Android: 121), in Safari from 26, and in Firefox from 141 on Windows and from 145 on Macs with Apple silicon.',
       'On Linux it may have to be turned on: chrome://flags/#enable-unsafe-webgpu in Chrome, dom.webgpu.enabled on the page about:config in Firefox.',
     ],
-    detail,
     actions: [],
   };
 }

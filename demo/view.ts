@@ -10,7 +10,7 @@ import {
 } from './problem.ts';
 import type { Place, SessionView, Turn } from './session.ts';
 import { openTurn } from './turn.ts';
-import { describeModel, describeProgress, describeSoftwareAdapter } from './wording.ts';
+import { describeModel, describeProgress, describeLimits } from './wording.ts';
 
 const ACTION_NAMES: Readonly<Record<Action, string>> = {
   retry: 'Load the model again',
@@ -29,6 +29,7 @@ export function element<T extends Element>(id: string, kind: abstract new () => 
 export class View implements SessionView {
   readonly #onAction: (action: Action) => void;
   readonly #model = element('model', HTMLElement);
+  readonly #main = element('main', HTMLElement);
   readonly #welcome = element('welcome', HTMLElement);
   readonly #notices = element('notices', HTMLElement);
   readonly #suggestions = element('suggestions', HTMLElement);
@@ -67,18 +68,16 @@ export class View implements SessionView {
   }
 
   showReady(stats: EngineStats): void {
-    this.#loading.hidden = true;
+    this.#hide(this.#loading);
     const isToy = isBundled(this.#place);
     this.#model.textContent = describeModel(isToy ? BUNDLED.name : stats.model.name, stats);
-    const notices = [isToy ? BUNDLED.notice : undefined, describeSoftwareAdapter(stats)].filter(
-      (notice) => notice !== undefined,
-    );
+    const notices = [...(isToy ? [BUNDLED.notice] : []), ...describeLimits(stats)];
     this.#notices.replaceChildren(...notices.map((notice) => textElement('li', notice)));
     this.#setReady(true);
   }
 
   showLoadFailure(error: unknown, isCancelled: boolean): void {
-    this.#loading.hidden = true;
+    this.#hide(this.#loading);
     this.#model.textContent = 'No model is loaded';
     this.showProblem(
       isCancelled
@@ -92,7 +91,7 @@ export class View implements SessionView {
   }
 
   clearProblem(): void {
-    this.#problem.hidden = true;
+    this.#hide(this.#problem);
     this.#problem.replaceChildren();
   }
 
@@ -110,11 +109,11 @@ export class View implements SessionView {
   }
 
   showReplying(isReplying: boolean): void {
-    const hadFocus = document.activeElement === this.#stop || document.activeElement === this.#send;
-    this.#send.hidden = isReplying;
-    this.#stop.hidden = !isReplying;
-    // A hidden button loses the focus to nothing.
-    if (hadFocus) (isReplying ? this.#stop : this.#draft).focus();
+    const [shown, hidden] = isReplying ? [this.#stop, this.#send] : [this.#send, this.#stop];
+    const hadFocus = document.activeElement === hidden;
+    shown.hidden = false;
+    hidden.hidden = true;
+    if (hadFocus) shown.focus();
   }
 
   /** Shows the problem box, in place of what it showed before. */
@@ -139,6 +138,12 @@ export class View implements SessionView {
     );
     this.#problem.hidden = false;
     this.#problem.scrollIntoView({ block: 'nearest' });
+  }
+
+  /** A keyboard user who pressed a button in the section goes on from where it was, not from the top of the page. */
+  #hide(section: HTMLElement): void {
+    if (section.contains(document.activeElement)) this.#main.focus();
+    section.hidden = true;
   }
 
   #setReady(isReady: boolean): void {

@@ -34,7 +34,9 @@ export function describeProgress(progress: LoadProgress): string {
       return 'Reading configuration and tokenizer';
     case 'weights': {
       const percent = totalBytes > 0 ? Math.floor((100 * loadedBytes) / totalBytes) : 100;
-      return `Loading ${file ?? 'weights'}: ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)} (${percent} %)`;
+      // A file of a server is named by its whole address.
+      const name = file?.slice(file.lastIndexOf('/') + 1) ?? 'weights';
+      return `Loading ${name}: ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)} (${percent} %)`;
     }
     case 'compile':
       return 'Compiling shaders';
@@ -53,10 +55,20 @@ export function describeModel(name: string, { model, adapter }: EngineStats): st
   ].join(' · ');
 }
 
-/** What the user of a software adapter should know; undefined on a GPU. */
-export function describeSoftwareAdapter({ adapter }: EngineStats): string | undefined {
-  if (!adapter.isSoftware) return undefined;
-  return `No graphics processor is in use: the model runs on the CPU (${adapterName(adapter)}), which is slow.`;
+/** What the user should know before the first message: one sentence per shortcoming. */
+export function describeLimits({ model, adapter }: EngineStats): readonly string[] {
+  const limits: string[] = [];
+  if (adapter.isSoftware) {
+    limits.push(
+      `No graphics processor is in use: the model runs on the CPU (${adapterName(adapter)}), which is slow.`,
+    );
+  }
+  if (!model.hasChatTemplate) {
+    limits.push(
+      'This model has no chat template: it continues texts, and was not made for conversations.',
+    );
+  }
+  return limits;
 }
 
 /** The line below a reply. */
@@ -82,7 +94,7 @@ function describeUsage(usage: Usage): readonly string[] {
   return [
     `${tokens} ${tokens === 1 ? 'token' : 'tokens'}`,
     ...(rate > 0 ? [`${rate.toFixed(rate < 10 ? 1 : 0)} tokens/s`] : []),
-    `first after ${formatDuration(timings.time_to_first_token_ms)}`,
+    `first token after ${formatDuration(timings.time_to_first_token_ms)}`,
     `${cached} of ${asked} prompt tokens cached`,
   ];
 }

@@ -1,7 +1,6 @@
 // `npm run quern -- ...`: the `quern` command, straight from its TypeScript sources. Its own --help lists what it does.
 import { withTypeScript } from './lib/import_typescript.js';
 
-// Not process.exit: the drivers of software adapters crash unless they are let go of first (see src/node/gpu.ts).
 process.exitCode = await withTypeScript('src/cli/main.ts', ({ main }) =>
   main(process.argv.slice(2)),
 );

@@ -45,14 +45,13 @@ const GROUP: u32 = HEADS / KV_HEADS;
 const THREADS: u32 = ROWS * PARTS;
 const PART4: u32 = (HEAD_DIM4 + PARTS - 1u) / PARTS;
 const ROW4: u32 = PART4 * PARTS;
-const KEYS4: u32 = KEYS / 4u;
 const LOG2_E: f32 = 1.4426950408889634;
 const NEVER: f32 = -1e30;
 
 // A tile of keys [ROW4, KEYS], then of values [KEYS, ROW4]: each in the order of the cache.
 var<workgroup> tile: array<vec4f, KEYS * ROW4>;
-// Partial scores [KEYS4, PARTS, ROWS].
-var<workgroup> partial_scores: array<vec4f, KEYS4 * THREADS>;
+// Each thread's part of its row's scores: [KEYS, PARTS, ROWS].
+var<workgroup> scores: array<f32, KEYS * THREADS>;
 
 // The keys that some row of this workgroup sees.
 struct Span {
@@ -91,56 +90,42 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var largest = NEVER;
   var sum = 0.0;
   for (var base = span.begin / KEYS * KEYS; base < span.end; base += KEYS) {
+    let count = min(KEYS, span.end - base);
     workgroupBarrier();
     stage_keys(base, span, thread);
     workgroupBarrier();
 
-    // Written out: a `var` without initializer is not zeroed again in a loop (https://github.com/gfx-rs/wgpu/issues/9489).
-    var p = array<vec4f, KEYS4>();
-    for (var j = 0u; j < KEYS4; j++) {
+    for (var j = 0u; j < count; j++) {
+      var score = vec4f();
       for (var i = 0u; i < PART4; i++) {
-        let at = (part * PART4 + i) * KEYS + j * 4u;
-        p[j] += vec4f(
-          dot(q[i], tile[at]),
-          dot(q[i], tile[at + 1u]),
-          dot(q[i], tile[at + 2u]),
-          dot(q[i], tile[at + 3u]),
-        );
+        score += q[i] * tile[(part * PART4 + i) * KEYS + j];
       }
-      partial_scores[j * THREADS + thread] = p[j];
+      scores[j * THREADS + thread] = dot(score, vec4f(1.0));
     }
     workgroupBarrier();
-
-    // Scores of the row, whole and masked; the same in all its threads.
-    var tile_largest = vec4f(NEVER);
-    for (var j = 0u; j < KEYS4; j++) {
-      var score = vec4f();
-      for (var i = 0u; i < PARTS; i++) {
-        score += partial_scores[j * THREADS + i * ROWS + thread % ROWS];
-      }
-      p[j] = select(vec4f(NEVER), score, sees(first, last, base + j * 4u));
-      tile_largest = max(tile_largest, p[j]);
-    }
-
-    let before = largest;
-    largest = max(largest, max(max(tile_largest.x, tile_largest.y), max(tile_largest.z, tile_largest.w)));
-    let rescale = exp2(before - largest);
-    var tile_sum = vec4f();
-    for (var j = 0u; j < KEYS4; j++) {
-      p[j] = select(vec4f(), exp2(p[j] - largest), sees(first, last, base + j * 4u));
-      tile_sum += p[j];
-    }
-    sum = sum * rescale + dot(tile_sum, vec4f(1.0));
 
     stage_values(base, span, thread);
-    workgroupBarrier();
-    for (var i = 0u; i < PART4; i++) {
-      var o_i = o[i] * rescale;
-      for (var j = 0u; j < KEYS4; j++) {
-        let at = j * 4u * ROW4 + part * PART4 + i;
-        o_i += p[j].x * tile[at] + p[j].y * tile[at + ROW4] + p[j].z * tile[at + 2u * ROW4] + p[j].w * tile[at + 3u * ROW4];
+    let before = largest;
+    for (var j = 0u; j < count; j++) {
+      if (sees(first, last, base + j)) {
+        largest = max(largest, whole_score(j, thread));
       }
-      o[i] = o_i;
+    }
+    let rescale = exp2(before - largest);
+    sum *= rescale;
+    for (var i = 0u; i < PART4; i++) {
+      o[i] *= rescale;
+    }
+    workgroupBarrier();
+
+    for (var j = 0u; j < count; j++) {
+      if (sees(first, last, base + j)) {
+        let p = exp2(whole_score(j, thread) - largest);
+        sum += p;
+        for (var i = 0u; i < PART4; i++) {
+          o[i] += p * tile[j * ROW4 + part * PART4 + i];
+        }
+      }
     }
   }
 
@@ -158,10 +143,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
 }
 
-// Which of four neighbouring keys lie in `first ..= last`.
-fn sees(first: u32, last: u32, key: u32) -> vec4<bool> {
-  let position = vec4u(key, key + 1u, key + 2u, key + 3u);
-  return (position >= vec4u(first)) & (position <= vec4u(last));
+// Score of this thread's row with key j of the tile.
+fn whole_score(j: u32, thread: u32) -> f32 {
+  var score = 0.0;
+  for (var part = 0u; part < PARTS; part++) {
+    score += scores[j * THREADS + part * ROWS + thread % ROWS];
+  }
+  return score;
+}
+
+fn sees(first: u32, last: u32, key: u32) -> bool {
+  return key >= first && key <= last;
 }
 
 // Keys that nobody sees are zero: their pages may already hold something else.

@@ -54,19 +54,8 @@ struct Spread {
   temperature: f32,
 }
 
-// Tokens with z >= each pivot, and the sum of their weights.
-struct Tally {
-  counts: array<vec4f, 2>,
-  masses: array<vec4f, 2>,
-}
-
-struct Bracket {
-  low: u32,
-  high: u32,
-  is_found: u32,
-}
-
-var<workgroup> bracket: Bracket;
+// Of the search: low, high, whether it is over.
+var<workgroup> bracket: vec3u;
 
 fn weight_of(value: f32, spread: Spread) -> f32 {
   return exp((value - spread.largest) / spread.temperature);
@@ -82,66 +71,66 @@ fn value_of(keys: vec4u) -> vec4f {
   return bitcast<vec4f>(select(~keys, keys & vec4u(0x7fffffffu), keys >= vec4u(0x80000000u)));
 }
 
-// `pivots` ascend.
-fn tally(spread: Spread, pivots: array<vec4f, 2>, lane: Lane) -> Tally {
-  let lower = pivots[0];
-  let upper = pivots[1];
-  var counts = array<vec4f, 2>();
-  var masses = array<vec4f, 2>();
+// How many tokens have z >= each pivot (first two vectors), and the sum of their weights (last two). Pivots ascend.
+fn tally(spread: Spread, lower: vec4f, upper: vec4f, lane: Lane) -> array<vec4f, 4> {
+  var sums = array<vec4f, 4>();
   for (var i = lane.thread; i < QUADS; i += WORKGROUP) {
     let quad = z[spread.first + i];
     for (var j = 0u; j < 4u; j++) {
       let value = quad[j];
       if (value >= lower.x) {
         let weight = vec4f(weight_of(value, spread));
-        let in_lower = vec4f(value) >= lower;
-        let in_upper = vec4f(value) >= upper;
-        counts[0] += select(vec4f(0.0), vec4f(1.0), in_lower);
-        counts[1] += select(vec4f(0.0), vec4f(1.0), in_upper);
-        masses[0] += select(vec4f(0.0), weight, in_lower);
-        masses[1] += select(vec4f(0.0), weight, in_upper);
+        let is_over_lower = vec4f(value) >= lower;
+        let is_over_upper = vec4f(value) >= upper;
+        sums[0] += select(vec4f(0.0), vec4f(1.0), is_over_lower);
+        sums[1] += select(vec4f(0.0), vec4f(1.0), is_over_upper);
+        sums[2] += select(vec4f(0.0), weight, is_over_lower);
+        sums[3] += select(vec4f(0.0), weight, is_over_upper);
       }
     }
   }
-  var total: Tally;
-  total.counts[0] = block_sum4(counts[0], lane);
-  total.counts[1] = block_sum4(counts[1], lane);
-  total.masses[0] = block_sum4(masses[0], lane);
-  total.masses[1] = block_sum4(masses[1], lane);
-  return total;
+  for (var i = 0u; i < 4u; i++) {
+    sums[i] = block_sum4(sums[i], lane);
+  }
+  return sums;
 }
 
-// The largest key whose tokens z >= key reach `goal` in number (or in mass), at least `lowest` and at most the
-// key of the largest z. Stops early where no token lies between the keys left.
-fn threshold(spread: Spread, lowest: u32, goal: f32, is_mass: bool, lane: Lane) -> u32 {
-  // Tokens from `low` reach the goal, tokens from `high` do not.
+// The largest key whose tokens z >= key reach the goal: `limit` tokens, or the share `limit` of the mass from
+// `lowest` on. At least `lowest`, at most the key of the largest z; of keys with no token between them, any.
+fn threshold(spread: Spread, lowest: u32, limit: f32, is_mass: bool, lane: Lane) -> u32 {
+  // Tokens from `low` on reach the goal (or `low` is `lowest`), tokens from `high` on do not.
   var low = lowest;
   var high = key_of(spread.largest) + 1u;
-  var low_count = NO_ID;
   var high_count = 0.0;
+  var goal = -1.0;
+  let measure = select(0u, 2u, is_mass);
   loop {
-    let step = max((high - low) / (PIVOTS + 1u), 1u);
-    var keys = array<vec4u, 2>(
-      min(low + step * vec4u(1u, 2u, 3u, 4u), vec4u(high - 1u)),
-      min(low + step * vec4u(5u, 6u, 7u, 8u), vec4u(high - 1u)),
-    );
-    var found = tally(spread, array<vec4f, 2>(value_of(keys[0]), value_of(keys[1])), lane);
-    for (var i = 0u; i < PIVOTS; i++) {
-      let count = found.counts[i / 4u][i % 4u];
-      if (select(count, found.masses[i / 4u][i % 4u], is_mass) >= goal) {
-        low = keys[i / 4u][i % 4u];
-        low_count = count;
-      } else {
-        high = keys[i / 4u][i % 4u];
-        high_count = count;
-        break;
-      }
+    let step = max((high - low) / PIVOTS, 1u);
+    let last = high - 1u;
+    let lower = min(low + step * vec4u(0u, 1u, 2u, 3u), vec4u(last));
+    let upper = min(low + step * vec4u(4u, 5u, 6u, 7u), vec4u(last));
+    var sums = tally(spread, value_of(lower), value_of(upper), lane);
+    if (goal < 0.0) {
+      goal = select(limit, limit * sums[2].x, is_mass);
     }
+    var reached = 0u;
+    for (var i = 1u; i < PIVOTS; i++) {
+      reached += select(0u, 1u, sums[measure + i / 4u][i % 4u] >= goal);
+    }
+    let next = reached + 1u;
+    if (next < PIVOTS) {
+      high = min(low + step * next, last);
+      high_count = sums[next / 4u][next % 4u];
+    }
+    low = min(low + step * reached, last);
+    let low_count = sums[reached / 4u][reached % 4u];
+    let is_met = sums[measure + reached / 4u][reached % 4u] <= goal;
+    let is_found = is_met || high - low <= 1u || low_count - high_count <= 1.0;
     // All threads know the same, but the compiler must see that they leave the loop together.
     if (lane.thread == 0u) {
-      bracket = Bracket(low, high, u32(high - low <= 1u || low_count - high_count <= 1.0));
+      bracket = vec3u(low, high, u32(is_found));
     }
-    if (workgroupUniformLoad(&bracket).is_found != 0u) {
+    if (workgroupUniformLoad(&bracket).z != 0u) {
       break;
     }
   }
@@ -152,14 +141,13 @@ fn threshold(spread: Spread, lowest: u32, goal: f32, is_mass: bool, lane: Lane) 
 fn least_kept(row: u32, spread: Spread, lane: Lane) -> f32 {
   var low = key_of(max(spread.largest - NEGLIGIBLE * spread.temperature, LEAST));
   let top_k = row_u32(row, TOP_K);
-  if (top_k > 0u && top_k < VOCAB) {
-    low = threshold(spread, low, f32(top_k), false, lane);
-  }
   let top_p = row_f32(row, TOP_P);
-  if (top_p < 1.0) {
-    let least = value_of(vec4u(low));
-    let mass = tally(spread, array<vec4f, 2>(least, least), lane).masses[0].x;
-    low = threshold(spread, low, top_p * mass, true, lane);
+  // One loop, so that the search is compiled once.
+  for (var rule = 0u; rule < 2u; rule++) {
+    let is_mass = rule == 1u;
+    if (select(top_k > 0u && top_k < VOCAB, top_p < 1.0, is_mass)) {
+      low = threshold(spread, low, select(f32(top_k), top_p, is_mass), is_mass, lane);
+    }
   }
   let min_p = spread.largest + spread.temperature * log(max(row_f32(row, MIN_P), 1e-28));
   return max(value_of(vec4u(low)).x, min(min_p, spread.largest));

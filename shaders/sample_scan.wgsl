@@ -39,8 +39,7 @@ const PAD: f32 = -2e30;
 @group(0) @binding(5) var<storage, read_write> z: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> partials: array<vec4f>;
 
-var<workgroup> tile: array<f32, CHUNK>;
-
+// What the token's history in this request does to its logit.
 fn penalized(logit: f32, row: u32, token: u32) -> f32 {
   let past = history[row_u32(row, SLOT) * VOCAB + token];
   let times = past & 0x7fffffffu;
@@ -51,39 +50,35 @@ fn penalized(logit: f32, row: u32, token: u32) -> f32 {
     - select(0.0, row_f32(row, PRESENCE_PENALTY), times > 0u);
 }
 
+// The lists are short: reading one for each token costs less than workgroup memory to scatter it into.
+fn bias_of(row: u32, token: u32) -> f32 {
+  let start = row_u32(row, BIAS_START);
+  var bias = 0.0;
+  for (var b = start; b < start + row_u32(row, BIAS_COUNT); b++) {
+    if (bias_tokens[b] == token) {
+      bias += bias_values[b];
+    }
+  }
+  return bias;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
   let row = group.y;
   let first = group.x * CHUNK;
   let length = min(CHUNK, VOCAB - first);
   let start = row * VOCAB + first;
-
   let keeps_history = row_has(row, KEEPS_HISTORY);
-  for (var i = lane.thread; i < length; i += WORKGROUP) {
-    var value = logits[start + i];
-    if (keeps_history) {
-      value = penalized(value, row, first + i);
-    }
-    tile[i] = value;
-  }
-  workgroupBarrier();
-
-  let bias_start = row_u32(row, BIAS_START);
-  let bias_end = bias_start + row_u32(row, BIAS_COUNT);
-  for (var b = bias_start + lane.thread; b < bias_end; b += WORKGROUP) {
-    let i = bias_tokens[b] - first; // wraps to a large number for tokens before this chunk
-    if (i < length) {
-      tile[i] += bias_values[b];
-    }
-  }
-  workgroupBarrier();
-
   let is_random = row_f32(row, TEMPERATURE) > 0.0;
   var mine = Best(PAD, 0u);
   for (var i = 4u * lane.thread; i < length; i += 4u * WORKGROUP) {
     var quad = vec4f(PAD);
     for (var j = 0u; j < min(4u, length - i); j++) {
-      let value = clamp(tile[i + j], -MOST, MOST);
+      var value = logits[start + i + j];
+      if (keeps_history) {
+        value = penalized(value, row, first + i + j);
+      }
+      value = clamp(value + bias_of(row, first + i + j), -MOST, MOST);
       quad[j] = value;
       if (value > mine.value) {
         mine = Best(value, first + i + j);

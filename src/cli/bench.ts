@@ -59,7 +59,7 @@ difference, counted on the device itself.`,
     'bench HuggingFaceTB/SmolLM2-135M-Instruct --json',
   ],
   arguments: { min: 0, max: 1 },
-  async run(values, [model = BUNDLED], terminal) {
+  async run(values, [model = BUNDLED], terminal, argv) {
     const wanted = {
       promptTokens: countValue('prompt-tokens', values['prompt-tokens'] ?? '512'),
       generatedTokens: countValue('gen-tokens', values['gen-tokens'] ?? '128', 2),
@@ -80,7 +80,7 @@ difference, counted on the device itself.`,
         runtime: { node: process.version, webgpu: dawnVersion() },
         commit: currentCommit(),
         date: new Date().toISOString(),
-        command: `quern ${process.argv.slice(2).join(' ')}`,
+        command: ['quern', 'bench', ...argv].join(' '),
         ...sizes,
         repetitions,
         ...measured,

@@ -43,8 +43,17 @@ export interface CommandSpec<O extends Options> {
   readonly examples: readonly string[];
   /** How many arguments besides the options there may be. */
   readonly arguments: { readonly min: number; readonly max: number };
-  /** @returns the exit code */
-  run(values: Values<O>, args: readonly string[], terminal: Terminal): Promise<number>;
+  /**
+   * @param args - the arguments that are no options
+   * @param argv - the whole command line after the command's name, for the record
+   * @returns the exit code
+   */
+  run(
+    values: Values<O>,
+    args: readonly string[],
+    terminal: Terminal,
+    argv: readonly string[],
+  ): Promise<number>;
 }
 
 /** A command, ready to run. */
@@ -93,7 +102,7 @@ export function defineCommand<const O extends Options>(spec: CommandSpec<O>): Co
       }
       // parseArgs checked names and types against the same table that Values is derived from.
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-      return spec.run(values as Values<O>, positionals, terminal);
+      return spec.run(values as Values<O>, positionals, terminal, argv);
     },
   };
 }

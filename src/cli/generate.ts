@@ -75,7 +75,9 @@ export const generateCommand: Command = defineCommand({
     if (values.raw === true && values.system !== undefined) {
       throw new UsageError('generate: --system needs the chat template, which --raw leaves out');
     }
-    const prompt = values.prompt === '-' ? await terminal.readInput() : values.prompt;
+    // The line break that ends a file is no part of its text.
+    const prompt =
+      values.prompt === '-' ? (await terminal.readInput()).replace(/\r?\n$/, '') : values.prompt;
     const engine = await loadEngine(model, values, terminal);
     try {
       const { hasChatTemplate } = engine.stats().model;

@@ -1,5 +1,4 @@
 /** The `quern` command. @module */
-import { closeGpus } from '../node/gpu.ts';
 import { benchCommand } from './bench.ts';
 import { type Command, PROGRAM, UsageError } from './command.ts';
 import { generateCommand } from './generate.ts';
@@ -41,20 +40,16 @@ async function runCommand(argv: readonly string[], terminal: Terminal): Promise<
     return await command.run(rest, terminal);
   } catch (error) {
     return report(error, argv.includes('--verbose'), terminal);
-  } finally {
-    // An open device keeps the process alive, and crashes it when it ends with work in flight.
-    await closeGpus();
   }
 }
 
 function report(error: unknown, isVerbose: boolean, terminal: Terminal): number {
   const { reason } = terminal.signal;
   if (reason instanceof Interrupted) {
-    terminal.err(`\n${reason.message}\n`);
     return reason.exitCode;
   }
   const message = error instanceof Error ? error.message : String(error);
-  terminal.err(`error: ${message.replaceAll(/\s*\n\s*/g, '; ')}\n`);
+  terminal.err(`error: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
   if (isVerbose && error instanceof Error) terminal.err(`${stackOf(error)}\n`);
   return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
 }

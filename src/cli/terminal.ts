@@ -12,7 +12,7 @@ export interface Terminal {
   readonly signal: AbortSignal;
 }
 
-/** The user pressed Ctrl-C. */
+/** Why a terminal's signal is aborted. */
 export class Interrupted extends Error {
   override readonly name = 'AbortError';
   readonly exitCode: number;

@@ -6,7 +6,8 @@ import { DeviceLostError, DisposedError, GpuValidationError, QuernError } from '
 import type { EngineStats } from './api.ts';
 import type { FinishReason, Request } from './core/request.ts';
 import type { SamplingParams } from './core/sampling.ts';
-import { Scheduler, type ScheduledStep } from './core/scheduler.ts';
+import type { ScheduledStep } from './core/scheduled_step.ts';
+import { Scheduler } from './core/scheduler.ts';
 import type { ResolvedLimits } from './limits.ts';
 import { Runner } from './runner.ts';
 

@@ -19,7 +19,7 @@ import type { Step } from '../nn/step.ts';
 import { nextPowerOfTwo } from '../util/arith.ts';
 import type { Request } from './core/request.ts';
 import { usesHistory, type SamplingParams } from './core/sampling.ts';
-import type { ScheduledStep } from './core/scheduler.ts';
+import type { ScheduledStep } from './core/scheduled_step.ts';
 import type { ResolvedLimits } from './limits.ts';
 import { StepState } from './step_state.ts';
 

@@ -9,7 +9,7 @@ import { RopeTable } from '../nn/rope.ts';
 import { divCeil } from '../util/arith.ts';
 import type { Request } from './core/request.ts';
 import { usesHistory, type SamplingParams } from './core/sampling.ts';
-import type { ScheduledStep, StepEntry } from './core/scheduler.ts';
+import type { ScheduledStep, StepEntry } from './core/scheduled_step.ts';
 import type { ResolvedLimits } from './limits.ts';
 
 /** Logit biases a request may have. OpenAI's API has no stated limit; clients send a few. */

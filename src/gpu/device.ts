@@ -23,6 +23,11 @@ export interface DeviceFacts {
   /** Subgroup operations and the `subgroup_id` builtin, which our reductions need to index by subgroup. */
   readonly hasSubgroups: boolean;
   readonly hasTimestamps: boolean;
+  /**
+   * SwiftShader runs the threads of a workgroup as coroutines: a kernel with barriers takes seconds to compile and runs
+   * slower than one whose threads work alone.
+   */
+  readonly hasSlowBarriers: boolean;
   readonly limits: {
     readonly maxStorageBufferBindingSize: number;
     readonly maxBufferSize: number;
@@ -114,6 +119,7 @@ function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFact
     hasF16: features.has('shader-f16'),
     hasSubgroups: features.has('subgroups') && gpu.wgslLanguageFeatures.has('subgroup_id'),
     hasTimestamps: features.has('timestamp-query'),
+    hasSlowBarriers: names.includes('swiftshader'),
     limits: {
       maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
       maxBufferSize: limits.maxBufferSize,

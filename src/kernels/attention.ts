@@ -11,6 +11,7 @@ import {
 import { divCeil, nextPowerOfTwo } from '../util/arith.ts';
 import { ShapeError } from '../util/errors.ts';
 import combineSource from '../../shaders/attention_combine.wgsl?raw';
+import directSource from '../../shaders/attention_direct.wgsl?raw';
 import splitSource from '../../shaders/attention_split.wgsl?raw';
 import tileSource from '../../shaders/attention_tile.wgsl?raw';
 import { kvLibrary, paddedHeadDim, type KvLayer } from './kv_cache.ts';
@@ -51,6 +52,20 @@ const combineKernel = defineKernel({
   bindings: { pieces: 'read', out: 'update', counts: 'uniform' },
 });
 
+const directKernel = defineKernel({
+  name: 'attention_direct',
+  source: directSource,
+  bindings: {
+    queries: 'read',
+    keys: 'read',
+    values: 'read',
+    positions: 'read',
+    sequenceOf: 'read',
+    tables: 'read',
+    out: 'write',
+  },
+});
+
 /** Largest head: registers and the 16 KiB of workgroup memory are planned for it. */
 const MAX_HEAD_DIM = 256;
 /** Threads of the one-query kernel, and so keys in a tile of it. */
@@ -62,6 +77,7 @@ const TILE_THREADS = 128;
 /** Most vec4s of a query, and of its output, in one thread of the many-query kernel. */
 const TILE_PART_VEC4S = 8;
 const COMBINE_THREADS = 64;
+const DIRECT_THREADS = 4;
 /** Pieces the keys of one sequence are cut into at most, unless an option says otherwise. */
 const MAX_SPLITS = 16;
 
@@ -99,7 +115,12 @@ export interface AttentionOptions {
   readonly window?: number | undefined;
   /** Most pieces the step may cut keys into (`counts.splits`). */
   readonly maxSplits?: number;
+  /** Overrides the choice by device facts; for tests. */
+  readonly variant?: AttentionVariant;
 }
+
+/** `direct` is the oracle: a thread per query and head, no barriers. `tiled` shares keys among queries and threads. */
+export type AttentionVariant = 'direct' | 'tiled';
 
 /** Packed rows in a tile of the many-query kernel. */
 export function attentionTileRows(headDim: number): number {
@@ -139,7 +160,7 @@ export function attention(
   queries: Tensor,
   state: AttentionState,
   kv: KvLayer,
-  { heads, scale, window, maxSplits = MAX_SPLITS }: AttentionOptions,
+  { heads, scale, window, maxSplits = MAX_SPLITS, variant }: AttentionOptions,
 ): Tensor {
   const { kvHeads, headDim, keys, values } = kv;
   checkSizes(heads, kv, window, maxSplits);
@@ -151,12 +172,6 @@ export function attention(
 
   const { recorder } = queries;
   const out = recorder.scratch('f32', [tokens, heads * headDim]);
-  const pieces = recorder.scratch('f32', [
-    { count: 'decodes', capacity: decodes },
-    maxSplits,
-    heads,
-    padded + 4,
-  ]);
   const slots: Slots = {
     HEADS: heads,
     KV_HEADS: kvHeads,
@@ -169,6 +184,21 @@ export function attention(
   };
   const inputs = { queries, keys, values, sequences: state.sequences, tables: state.tables };
 
+  if ((variant ?? (recorder.facts.hasSlowBarriers ? 'direct' : 'tiled')) === 'direct') {
+    const { positions, sequenceOf, tables } = state;
+    recorder.dispatch(directKernel, {
+      slots: { ...slots, WORKGROUP: DIRECT_THREADS },
+      bindings: { queries, keys, values, positions, sequenceOf, tables, out },
+      grid: [divCeil(heads, DIRECT_THREADS), groupsOf(tokens, 1)],
+    });
+    return out;
+  }
+  const pieces = recorder.scratch('f32', [
+    { count: 'decodes', capacity: decodes },
+    maxSplits,
+    heads,
+    padded + 4,
+  ]);
   const perBlock = headsPerBlock(heads / kvHeads, headDim);
   recorder.dispatch(splitKernel, {
     slots: {

@@ -1,3 +1,4 @@
+import type { DeviceFacts } from '../gpu/device.ts';
 import { defineKernel, groupsOf, type Bindings, type Kernel } from '../gpu/kernel.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import type { Slots } from '../gpu/shader.ts';
@@ -9,6 +10,7 @@ import {
   type Extent,
   type Tensor,
 } from '../gpu/tensor.ts';
+import directSource from '../../shaders/matmul_direct.wgsl?raw';
 import fewSource from '../../shaders/matmul_few.wgsl?raw';
 import plainSource from '../../shaders/matmul_plain.wgsl?raw';
 import tileSource from '../../shaders/matmul_tile.wgsl?raw';
@@ -24,6 +26,11 @@ const OPERANDS = {
 } as const satisfies Bindings;
 
 const plain = defineKernel({ name: 'matmul_plain', source: plainSource, bindings: OPERANDS });
+const direct = defineKernel({
+  name: 'matmul_direct',
+  source: directSource,
+  bindings: { ...OPERANDS, counts: 'uniform' },
+});
 const few = defineKernel({
   name: 'matmul_few',
   source: fewSource,
@@ -35,14 +42,20 @@ const tile = defineKernel({
   bindings: { ...OPERANDS, counts: 'uniform' },
 });
 
-/** Which kernel multiplies; `plain` is the oracle and takes any size. */
-export type MatmulVariant = 'plain' | 'few' | 'tile';
+/**
+ * Which kernel multiplies. `plain` is the oracle and takes any size; `direct` has no barriers; `few` reads the weight
+ * once for up to {@link FEW_ROWS} rows; `tile` stages both operands in workgroup memory.
+ */
+export type MatmulVariant = 'plain' | 'direct' | 'few' | 'tile';
 
 /** Most rows for which the kernel that reads the weight once per step is used. */
 export const FEW_ROWS = 8;
 
 const TILE = 64;
 const PLAIN_WORKGROUP = 64;
+/** Rows and columns of the block of `direct` that a thread computes. */
+const DIRECT_BLOCK = 4;
+const DIRECT_WORKGROUP = 16;
 
 export interface MatmulOptions {
   /** f32 [weight.rows], added to every row. */
@@ -53,9 +66,14 @@ export interface MatmulOptions {
   readonly variant?: MatmulVariant;
 }
 
-/** The kernel for `rows` rows of `cols` elements. */
-export function chooseMatmul(rows: Extent, cols: number): MatmulVariant {
+/** The kernel for `rows` rows of `cols` elements on a device with these facts. */
+export function chooseMatmul(
+  facts: Pick<DeviceFacts, 'hasSlowBarriers'>,
+  rows: Extent,
+  cols: number,
+): MatmulVariant {
   if (cols % 4 !== 0) return 'plain';
+  if (facts.hasSlowBarriers) return 'direct';
   return capacityOf(rows) <= FEW_ROWS ? 'few' : 'tile';
 }
 
@@ -69,11 +87,11 @@ export function chooseMatmul(rows: Extent, cols: number): MatmulVariant {
  */
 export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): Tensor {
   const rows = expectRows('matmul: x', x, 'f32', weight.cols);
-  const { bias, residual, variant = chooseMatmul(rows, weight.cols) } = options;
+  const { recorder } = x;
+  const { bias, residual, variant = chooseMatmul(recorder.facts, rows, weight.cols) } = options;
   if (bias !== undefined) expectShape('matmul: bias', bias, 'f32', [weight.rows]);
   if (residual !== undefined) expectRows('matmul: residual', residual, 'f32', weight.rows);
 
-  const { recorder } = x;
   const y = recorder.scratch('f32', [rows, weight.rows]);
   for (const shard of weight.shards) {
     const bindings = { x, weight: shard.tensor, bias: bias ?? x, residual: residual ?? x, y };
@@ -112,6 +130,14 @@ function configure(
         extra: { K: cols, WORKGROUP: PLAIN_WORKGROUP },
         grid: [groupsOf(outputs, PLAIN_WORKGROUP), groupsOf(rows, 1)],
       };
+    case 'direct': {
+      const block = Math.min(capacityOf(rows), DIRECT_BLOCK);
+      return {
+        kernel: direct,
+        extra: { K4: cols / 4, BLOCK: block, ROW_COUNT, WORKGROUP: DIRECT_WORKGROUP },
+        grid: [groupsOf(outputs, DIRECT_WORKGROUP * block), groupsOf(rows, block)],
+      };
+    }
     case 'few':
       return {
         kernel: few,

@@ -7,7 +7,7 @@
  * @module
  */
 import { existsSync, mkdirSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { NoWebGpuError } from '../util/errors.ts';
 
@@ -50,17 +50,15 @@ const SWIFTSHADER_FILES = [
   '/opt/microsoft/msedge',
 ].map((folder) => `${folder}/vk_swiftshader_icd.json`);
 
-/** One instance per set of flags: nothing else holds them, and they must outlive their devices. */
+/** One per set of flags, kept for good: Dawn crashes when an instance is garbage-collected before its devices. */
 const instances = new Map<string, GPU>();
-const devices = new Set<GPUDevice>();
 let dawn: Promise<typeof import('webgpu')> | undefined;
 let adapters: Promise<readonly ListedAdapter[]> | undefined;
 
 /**
  * Opens WebGPU on the chosen adapter and installs the WebGPU globals (`GPUBufferUsage`, ...) on `globalThis`.
  *
- * Several choices can be open in one process. The process must end by itself or through `process.exitCode`: Dawn
- * crashes when `process.exit` comes while work is in flight (call {@link closeGpus} before it).
+ * Several choices can be open in one process; the same choice gives the same object.
  *
  * @throws {NoWebGpuError} if the package `webgpu` or the adapter is missing; the message says how to get it
  */
@@ -81,23 +79,6 @@ export async function openGpu(choice: AdapterChoice, options: OpenGpuOptions = {
   return instance(create, [`backend=${adapter.backend}`, `adapter=${adapter.name}`, ...toggles]);
 }
 
-/**
- * Destroys every device that was made through {@link openGpu} and waits until the drivers are idle.
- *
- * Runs by itself when the event loop is empty: a process that ends while a software adapter still works crashes.
- */
-export async function closeGpus(): Promise<void> {
-  const open = [...devices];
-  devices.clear();
-  await Promise.all(
-    open.map(async (device) => {
-      device.destroy();
-      await device.lost;
-      await device.queue.onSubmittedWorkDone();
-    }),
-  );
-}
-
 function instance(create: Create, flags: string[]): GPU {
   const key = flags.join('\n');
   const gpu = instances.get(key) ?? create(flags);
@@ -110,7 +91,7 @@ function prepareEnvironment(): void {
   const { env } = process;
   if (process.platform !== 'linux') return;
   if (env['XDG_RUNTIME_DIR'] === undefined) {
-    const folder = join(tmpdir(), `quern-runtime-${userInfo().uid}`);
+    const folder = join(tmpdir(), `quern-runtime-${process.getuid?.() ?? 0}`);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     env['XDG_RUNTIME_DIR'] = folder;
   }
@@ -137,21 +118,7 @@ async function loadDawn(): Promise<typeof import('webgpu')> {
     );
   }
   Object.assign(globalThis, loaded.globals);
-  trackDevices();
-  process.on('beforeExit', () => {
-    if (devices.size > 0) void closeGpus();
-  });
   return loaded;
-}
-
-function trackDevices(): void {
-  const { prototype } = GPUAdapter;
-  const requestDevice = Reflect.get(prototype, 'requestDevice');
-  prototype.requestDevice = async function (this: GPUAdapter, descriptor): Promise<GPUDevice> {
-    const device = await requestDevice.call(this, descriptor);
-    devices.add(device);
-    return device;
-  };
 }
 
 /** Dawn lists its adapters only in the error for a name that does not exist. */

@@ -46,15 +46,17 @@ const CASES: readonly Case[] = [
 ];
 
 function variantsOf({ rows, inputs }: Case): readonly MatmulVariant[] {
-  const fast: readonly MatmulVariant[] = rows <= 8 ? ['few', 'tile'] : ['tile'];
+  const fast: readonly MatmulVariant[] = rows <= 8 ? ['direct', 'few', 'tile'] : ['direct', 'tile'];
   return inputs % 4 === 0 ? ['plain', ...fast] : ['plain'];
 }
 
 describe('chooseMatmul', () => {
-  it('goes by the rows a step can have, and by alignment', () => {
-    expect(chooseMatmul({ count: 'tokens', capacity: 8 }, 64)).toBe('few');
-    expect(chooseMatmul({ count: 'tokens', capacity: 9 }, 64)).toBe('tile');
-    expect(chooseMatmul(1, 62)).toBe('plain');
+  it('goes by the rows a step can have, by alignment, and by what barriers cost', () => {
+    const hardware = { hasSlowBarriers: false };
+    expect(chooseMatmul(hardware, { count: 'tokens', capacity: 8 }, 64)).toBe('few');
+    expect(chooseMatmul(hardware, { count: 'tokens', capacity: 9 }, 64)).toBe('tile');
+    expect(chooseMatmul(hardware, 1, 62)).toBe('plain');
+    expect(chooseMatmul({ hasSlowBarriers: true }, 1, 64)).toBe('direct');
   });
 });
 

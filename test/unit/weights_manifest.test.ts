@@ -24,8 +24,8 @@ it.each(manifest.models)('has size and SHA-256 of every file of $name', async (m
 });
 
 it.each(manifest.models)('says where $name is from and what it may be used for', (model) => {
-  for (const text of [model.description, model.source, model.provenance, model.licenceNote]) {
+  for (const text of [model.description, model.source, model.provenance, model.licenseNote]) {
     expect(text.length).toBeGreaterThan(40);
   }
-  expect(model.licence).toMatch(/^[\w.-]+$/);
+  expect(model.license).toMatch(/^[\w.-]+$/);
 });

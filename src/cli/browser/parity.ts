@@ -33,7 +33,12 @@ export async function* parityInBrowser(
     const page = await browser.newPage();
     await page.goto(originOf(server));
     for (const [index, dir] of dirs.entries()) {
-      yield await callInPage<ParityReport>(page, PAGE_MODULE, 'run', dir, index, tolerance);
+      const args = [dir, index, tolerance];
+      const report = await callInPage<ParityReport>(page, PAGE_MODULE, 'run', ...args);
+      // Pages are not told much of the adapter; Firefox tells nothing.
+      const adapter =
+        report.adapter === 'none' ? report.adapter : `${name} ${report.adapter}`.trim();
+      yield { ...report, adapter };
     }
   } catch (error) {
     signal.throwIfAborted();

@@ -7,12 +7,16 @@ import { startServer, type TestServer } from './server.ts';
 /**
  * Runs a block of tests once in every browser; tests in a browser that is not installed are skipped with the reason.
  *
- * @param block - gets a function that opens a path of the server in a new page, which is closed after the block
+ * @param block - gets a function that opens a path of the server in a new page, which is closed after the block; its
+ *   second parameter is called with the page before anything is loaded into it
  * @param server - what is served; the repository unless given
  */
 export function describeInBrowsers(
   title: string,
-  block: (open: (path: string) => Promise<Page>, name: BrowserName) => void,
+  block: (
+    open: (path: string, prepare?: (page: Page) => Promise<void>) => Promise<Page>,
+    name: BrowserName,
+  ) => void,
   server?: Parameters<typeof startServer>[0],
 ): void {
   describe.each(BROWSERS)(`${title} in %s`, (name) => {
@@ -32,9 +36,10 @@ export function describeInBrowsers(
       await served?.close();
     });
 
-    block(async (path) => {
+    block(async (path, prepare) => {
       if (browser === undefined || served === undefined) throw new Error(`${name} is not open`);
       const page = await browser.newPage();
+      await prepare?.(page);
       await page.goto(served.origin + path);
       return page;
     }, name);

@@ -4,7 +4,7 @@ import {
   describeEnding,
   describeModel,
   describeProgress,
-  describeSoftwareAdapter,
+  describeLimits,
   formatBytes,
   formatCount,
   formatDuration,
@@ -29,6 +29,7 @@ function statsOf(changes: Partial<EngineStats['adapter']>): EngineStats {
       layers: 6,
       vocab: 4096,
       contextLength: 512,
+      hasChatTemplate: true,
     },
     adapter: { ...adapter, ...changes },
     memory: { weights: 0, kv: 0, scratch: 0, state: 0, readback: 0, total: 0 },
@@ -91,7 +92,7 @@ describe('numbers', () => {
 
 describe('progress', () => {
   it('names file, bytes and percentage', () => {
-    const progress = { phase: 'weights', file: 'model.safetensors' } as const;
+    const progress = { phase: 'weights', file: 'https://a.example/m/model.safetensors' } as const;
     expect(describeProgress({ ...progress, loadedBytes: 5.2e6, totalBytes: 10.4e6 })).toBe(
       'Loading model.safetensors: 5.2 MB of 10.4 MB (50 %)',
     );
@@ -118,21 +119,24 @@ describe('the model', () => {
     expect(describeModel('x', statsOf({ vendor: '', architecture: '' }))).toMatch(/unnamed GPU$/);
   });
 
-  it('is said to be slow on the CPU, and only there', () => {
-    expect(describeSoftwareAdapter(statsOf({}))).toBeUndefined();
-    expect(describeSoftwareAdapter(statsOf({ isSoftware: true }))).toContain('CPU (acme anvil-3)');
+  it('is said to be slow on the CPU, and unfit without a chat template', () => {
+    const stats = statsOf({});
+    expect(describeLimits(stats)).toEqual([]);
+    expect(describeLimits(statsOf({ isSoftware: true }))[0]).toContain('CPU (acme anvil-3)');
+    const model = { ...stats.model, hasChatTemplate: false };
+    expect(describeLimits({ ...stats, model })[0]).toContain('no chat template');
   });
 });
 
 describe('the line below a reply', () => {
   it('gives tokens, rates and cached tokens', () => {
     expect(describeEnding(complete({}))).toBe(
-      '42 tokens · 118 tokens/s · first after 85 ms · 32 of 50 prompt tokens cached',
+      '42 tokens · 118 tokens/s · first token after 85 ms · 32 of 50 prompt tokens cached',
     );
   });
 
   it('leaves out the rate of a single token', () => {
-    expect(describeEnding(complete({ usage: usageOf(1, 0) }))).toMatch(/^1 token · first/);
+    expect(describeEnding(complete({ usage: usageOf(1, 0) }))).toMatch(/^1 token · first token/);
   });
 
   it('says what was cut', () => {

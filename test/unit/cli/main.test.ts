@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { fitContext } from '../../../src/cli/bench.ts';
+import { main } from '../../../src/cli/main.ts';
+import { contextsToPlan } from '../../../src/cli/plan.ts';
+import { Interrupted } from '../../../src/cli/terminal.ts';
+import { fakeTerminal } from './fake_terminal.ts';
+
+describe('main', () => {
+  it('lists the commands', async () => {
+    const terminal = fakeTerminal();
+    expect(await main(['--help'], terminal)).toBe(0);
+    for (const name of ['generate', 'parity', 'bench', 'plan']) {
+      expect(terminal.written.out).toContain(`  ${name} `);
+      const help = fakeTerminal();
+      expect(await main([name, '--help'], help)).toBe(0);
+      expect(help.written.out).toMatch(/Usage: .*\n\n(.|\n)*Options:\n(.|\n)*Examples:\n {2}npm/);
+    }
+  });
+
+  it.each([
+    [[], 'no command'],
+    [['grind'], 'unknown command "grind"'],
+    [['parity'], 'parity: 0 arguments, expected at least 1'],
+    [['parity', 'x', '--tolerance', 'tight'], '--tolerance: "tight", expected a number'],
+    [['parity', 'x', '--adapter', 'cpu'], '--adapter: "cpu", expected one of: default'],
+    [['parity', 'x', '--browser', 'lynx'], '--browser: "lynx", expected one of: chromium'],
+    [['parity', 'x', '--browser', 'firefox', '--adapter', 'lavapipe'], '--adapter is for Node'],
+    [['generate', 'x'], '--prompt is missing'],
+    [['generate', 'x', '--prompt', 'y', '--top-p', 'most'], '--top-p: "most"'],
+    [['generate', 'x', '--prompt', 'y', '--max-tokens', '0'], '--max-tokens: "0"'],
+    [['generate', 'x', '--prompt', 'y', '--logit-bias', '5'], '--logit-bias: "5"'],
+    [['generate', 'x', '--prompt', 'y', '--raw', '--system', 'z'], '--system needs the chat'],
+    [['bench', '--repetitions', '0'], '--repetitions: "0"'],
+    [['plan', 'x', '--kv', 'int8'], '--kv: "int8", expected one of: f16, f32'],
+    [['plan', 'x', '--colour'], "plan: Unknown option '--colour'"],
+  ])('exits with 2 for %j', async (argv, message) => {
+    const terminal = fakeTerminal();
+    expect(await main(argv, terminal)).toBe(2);
+    expect(terminal.written.out).toBe('');
+    expect(terminal.written.err).toMatch(/^error: [^\n]*\n$/);
+    expect(terminal.written.err).toContain(message);
+  });
+
+  it('shows the stack of an error when asked', async () => {
+    const terminal = fakeTerminal();
+    expect(await main(['plan', 'x', '--kv', 'int8', '--verbose'], terminal)).toBe(2);
+    expect(terminal.written.err).toMatch(/^error: [^\n]*\nUsageError: .*\n +at /);
+  });
+
+  it('reports an abort by its exit code alone', async () => {
+    const signal = AbortSignal.abort(new Interrupted('interrupted', 130));
+    const terminal = fakeTerminal('', signal);
+    expect(await main(['plan', 'x', '--kv', 'int8'], terminal)).toBe(130);
+    expect(terminal.written.err).toBe('');
+  });
+});
+
+describe('fitContext', () => {
+  it('leaves what fits', () => {
+    const sizes = { promptTokens: 512, generatedTokens: 128 };
+    expect(fitContext(sizes, 640)).toEqual({ ...sizes, notes: [] });
+  });
+
+  it.each([3, 4, 7, 100, 512, 639])('shortens to a context of %d, and says so', (context) => {
+    const fitted = fitContext({ promptTokens: 512, generatedTokens: 128 }, context);
+    expect(fitted.promptTokens + fitted.generatedTokens).toBeLessThanOrEqual(context);
+    expect(fitted.promptTokens).toBeGreaterThan(0);
+    expect(fitted.generatedTokens).toBeGreaterThan(1);
+    expect(fitted.notes[0]).toContain(`context of ${context}`);
+  });
+});
+
+describe('contextsToPlan', () => {
+  it.each([
+    [undefined, 256, [256]],
+    [undefined, 1024, [1024]],
+    [undefined, 131_072, [4096, 1024, 16_384, 65_536, 131_072]],
+    [2000, 8192, [2000, 1024, 4096, 8192]],
+    [8192, 8192, [8192, 1024, 4096]],
+  ])('plans %s of %d', (asked, most, expected) => {
+    expect(contextsToPlan(asked, most)).toEqual(expected);
+  });
+});
