@@ -103,11 +103,14 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
     var score = array<f32, QUADS * 4u>();
     if (is_key) {
       let page = page_of(group.z, position);
-      for (var i = 0u; i < HEAD_DIM4; i++) {
-        let key = kv_load(keys[key_index(page, kv_head, i, position)]);
+      let first_dims = key_index(page, kv_head, 0u, position);
+      var i = 0u;
+      for (var at = first_dims; at < first_dims + HEAD_DIM4 * PAGE; at += PAGE) {
+        let key = kv_load(keys[at]);
         for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
           score[h] += dot(query[h * HEAD_DIM4 + i], key);
         }
+        i++;
       }
       value_rows[thread] = value_index(page, kv_head, 0u, position);
     }

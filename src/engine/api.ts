@@ -14,7 +14,7 @@ export interface GenerationParams {
   readonly model?: string;
   /** Replies per prompt, default 1. */
   readonly n?: number;
-  /** Most tokens to generate; default: until the model stops or the context is full. */
+  /** Most tokens to generate; default: the repository's `max_new_tokens`, else until the context is full. */
   readonly max_tokens?: number | null;
   /** 0 is greedy. Default: the repository's generation_config.json, which is greedy unless it says `do_sample`. */
   readonly temperature?: number | null;

@@ -18,6 +18,8 @@ export interface GenerationDefaults {
   readonly topP: number;
   readonly minP: number;
   readonly repetitionPenalty: number;
+  /** Most tokens of a reply; undefined: until the context is full. */
+  readonly maxTokens: number | undefined;
   /** Ids that end a reply. */
   readonly eosIds: ReadonlySet<number>;
 }
@@ -159,6 +161,8 @@ async function readDefaults(
     topP: isSampled ? number('top_p', 1, 1) : 1,
     minP: isSampled ? number('min_p', 0, 1) : 0,
     repetitionPenalty: number('repetition_penalty', 1, 100),
+    maxTokens:
+      json['max_new_tokens'] === undefined ? undefined : number('max_new_tokens', 1, 2 ** 31),
     eosIds: new Set(readIds(json['eos_token_id'] ?? config.raw('eos_token_id'))),
   };
 }

@@ -51,7 +51,7 @@ export function resolveParams(
 
   return {
     n: integer('n', 1, 1, MAX_CHOICES),
-    maxTokens: optional(maxTokens, 1, Number.MAX_SAFE_INTEGER),
+    maxTokens: optional(maxTokens, 1, Number.MAX_SAFE_INTEGER) ?? defaults.maxTokens,
     stopIds: readStopIds(params, defaults, vocab),
     stopStrings: readStopStrings(params.stop),
     seed: integer('seed', randomSeed(), Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),

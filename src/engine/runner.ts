@@ -16,7 +16,6 @@ import {
 import { gatherRows } from '../kernels/gather_rows.ts';
 import type { Decoder } from '../models/family.ts';
 import type { Step } from '../nn/step.ts';
-import { nextPowerOfTwo } from '../util/arith.ts';
 import type { Request } from './core/request.ts';
 import { usesHistory, type SamplingParams } from './core/sampling.ts';
 import type { ScheduledStep } from './core/scheduled_step.ts';
@@ -38,6 +37,8 @@ export class Runner {
   readonly #layers: readonly KvLayer[];
   readonly #memory: SampleMemory;
   readonly #ring: ReadbackRing;
+  /** Tokens a recording is made for: one stream, as many as the few-row kernels take, and the most. */
+  readonly #capacities: readonly number[];
   readonly #recordings = new Map<number, Promise<Recording>>();
   #steps = 0;
   #dispatches = 0;
@@ -49,10 +50,11 @@ export class Runner {
    * @throws {DeviceLimitError} if the device cannot hold them; running out of memory shows at {@link prepare}
    */
   constructor(device: Device, decoder: Decoder, limits: ResolvedLimits, tableWidth: number) {
-    const { maxSequences, pageSize, kvDtype, pages, maxInFlight } = limits;
+    const { maxSequences, pageSize, kvDtype, pages, maxInFlight, tokenBudget } = limits;
     this.#device = device;
     this.#decoder = decoder;
     this.#limits = limits;
+    this.#capacities = [1, FEW_ROWS, tokenBudget].filter((capacity) => capacity <= tokenBudget);
     this.#state = new StepState(device, decoder, limits, tableWidth);
     const { layers, kvHeads, headDim } = decoder.kv;
     const shape = { kvHeads, headDim, pageSize, dtype: kvDtype };
@@ -70,13 +72,13 @@ export class Runner {
   }
 
   /**
-   * Compiles what the first prompt and its reply need, so that they do not wait for it.
+   * Records and compiles steps of every size, so that no request waits for it.
    *
    * @throws {OutOfMemoryError} if the GPU could not grant the memory
    * @throws {ShaderError} if a shader does not compile
    */
   async prepare(): Promise<void> {
-    await Promise.all([this.#recordingFor(1), this.#recordingFor(this.#limits.tokenBudget)]);
+    await Promise.all(this.#capacities.map((capacity) => this.#recordingFor(capacity)));
     await this.#device.settled();
   }
 
@@ -150,17 +152,13 @@ export class Runner {
     return values;
   }
 
-  /** Recordings are made per power of two up to the rows that the few-row kernels take, and one for more. */
+  /** The recording for the smallest capacity that `numTokens` fit in. */
   #recordingFor(numTokens: number): Promise<Recording> {
-    const { tokenBudget, maxSequences } = this.#limits;
-    const capacity = Math.min(
-      numTokens <= FEW_ROWS ? nextPowerOfTwo(numTokens) : tokenBudget,
-      tokenBudget,
-    );
+    const capacity = this.#capacities.find((most) => numTokens <= most) ?? numTokens;
     let recording = this.#recordings.get(capacity);
     if (recording === undefined) {
-      const samples: Dim = { count: 'samples', capacity: Math.min(capacity, maxSequences) };
-      recording = this.#record(capacity, samples, false);
+      const most = Math.min(capacity, this.#limits.maxSequences);
+      recording = this.#record(capacity, { count: 'samples', capacity: most }, false);
       recording.catch(() => this.#recordings.delete(capacity));
       this.#recordings.set(capacity, recording);
     }

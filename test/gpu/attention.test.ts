@@ -107,7 +107,7 @@ function fillCache(device: Device, c: Case, step: PlacedStep, { k, v }: Inputs) 
   return uploadCache(device, shape, dtype, cache);
 }
 
-export async function run(device: Device, c: Case) {
+async function run(device: Device, c: Case) {
   const { heads, kvHeads, headDim, scale = headDim ** -0.5, window, splits = 1 } = c;
   const step = placeStep(device, {
     sequences: c.sequences,

@@ -69,8 +69,14 @@ export function placeStep(device: Device, spec: StepSpec): PlacedStep {
     upload(device, 'u32', shape, Uint32Array.from(values));
   return {
     state: {
-      positions: u32([rows.length], rows.map(({ position }) => position)),
-      sequenceOf: u32([rows.length], rows.map(({ sequence }) => sequence)),
+      positions: u32(
+        [rows.length],
+        rows.map(({ position }) => position),
+      ),
+      sequenceOf: u32(
+        [rows.length],
+        rows.map(({ sequence }) => sequence),
+      ),
       sequences: u32([sequences.length, 4], words),
       tables: u32([sequences.length, width], tables),
       tiles: u32([Math.max(1, tiles.length / 2), 2], tiles.length > 0 ? tiles : [0, 0]),
@@ -124,9 +130,10 @@ export function uploadCache(
 }
 
 /** Elements of a cache in which nothing has been stored: large enough to show if they are read. */
-export function poisonedCache(
-  shape: Pick<KvLayer, 'kvHeads' | 'headDim' | 'pageSize' | 'pages'>,
-): { readonly keys: Float32Array; readonly values: Float32Array } {
+export function poisonedCache(shape: Pick<KvLayer, 'kvHeads' | 'headDim' | 'pageSize' | 'pages'>): {
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
+} {
   const { kvHeads, headDim, pageSize, pages } = shape;
   const size = pages * kvHeads * pageSize * paddedHeadDim(headDim);
   return {

@@ -7,7 +7,7 @@ import { COUNT_NAMES, type Counts, type DeviceTensor, type Tensor } from '../../
 /** What uninitialized memory is filled with in tests: large, so that any use of it shows. */
 export const POISON = 1e30;
 
-type Numbers = Float32Array | Uint32Array | Int32Array | Uint16Array;
+type Numbers = Uint8Array | Float32Array | Uint32Array | Int32Array | Uint16Array;
 
 /** Uploads numbers to a buffer of their own, followed by `POISON` up to the end of the allocation. */
 export function upload(

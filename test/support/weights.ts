@@ -30,6 +30,21 @@ function fromF16(bits: number): number {
   return bits & 0x8000 ? -size : size;
 }
 
+/** Values in a storage dtype: their bytes, and what these hold exactly. */
+export function encodeWeights(
+  dtype: Matrix['dtype'],
+  values: Float32Array,
+): { readonly bytes: Uint8Array; readonly exact: Float32Array } {
+  if (dtype === 'f32') return { bytes: new Uint8Array(values.slice().buffer), exact: values };
+  const halves = Uint16Array.from(values, dtype === 'f16' ? toF16 : toBf16);
+  const exact = Float32Array.from(halves, (bits) =>
+    dtype === 'f16'
+      ? fromF16(bits)
+      : (new Float32Array(new Uint32Array([bits << 16]).buffer)[0] ?? 0),
+  );
+  return { bytes: new Uint8Array(halves.buffer), exact };
+}
+
 /**
  * Uploads a weight matrix in a storage dtype, cut into shards of at most `shardRows` rows.
  *
@@ -43,20 +58,13 @@ export function uploadMatrix(
   values: Float32Array,
   shardRows: number = rows,
 ): { readonly matrix: Matrix; readonly stored: Float32Array } {
-  const encode = dtype === 'f16' ? toF16 : toBf16;
-  const halves = dtype === 'f32' ? new Uint16Array(0) : Uint16Array.from(values, encode);
-  const stored = values.map((value, i) => {
-    const bits = halves[i] ?? 0;
-    if (dtype === 'f32') return value;
-    if (dtype === 'f16') return fromF16(bits);
-    return new Float32Array(new Uint32Array([bits << 16]).buffer)[0] ?? 0;
-  });
-  const source = dtype === 'f32' ? values : halves;
+  const { bytes, exact } = encodeWeights(dtype, values);
+  const rowBytes = bytes.length / rows;
   const shards = [];
   for (let firstRow = 0; firstRow < rows; firstRow += shardRows) {
     const count = Math.min(shardRows, rows - firstRow);
-    const part = source.slice(firstRow * cols, (firstRow + count) * cols);
+    const part = bytes.slice(firstRow * rowBytes, (firstRow + count) * rowBytes);
     shards.push({ firstRow, rows: count, tensor: upload(device, dtype, [count, cols], part) });
   }
-  return { matrix: { rows, cols, dtype, shards }, stored };
+  return { matrix: { rows, cols, dtype, shards }, stored: exact };
 }

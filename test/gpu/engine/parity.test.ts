@@ -1,0 +1,95 @@
+/** The models of the project, and any below QUERN_TEST_DATA, against the reference implementation. */
+import { basename } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { Engine } from '../../../src/engine/engine.ts';
+import { parity, type ParityOptions } from '../../../src/engine/inspect.ts';
+import { openDirectory } from '../../../src/node/directory.ts';
+import { testDataFolders } from '../../support/test_data.ts';
+import {
+  CHAT_MODEL,
+  CONFORMANCE,
+  CONFORMANCE_MODELS,
+  readModelJson,
+} from '../../support/model_files.ts';
+import { describeOnGpus } from '../../support/on_gpus.ts';
+
+interface ReferencePrompt {
+  readonly messages: readonly { readonly role: string; readonly content: string }[];
+  readonly input_ids: readonly number[];
+  readonly greedy_ids: readonly number[];
+  readonly greedy_text: string;
+  readonly stopped_at_eos: boolean;
+}
+
+/** Compares a folder, expecting agreement to 1e-4 in every tensor and in every greedy id. */
+async function expectParity(folder: string, options: ParityOptions): Promise<void> {
+  const layers = Number(readModelJson(folder, 'config.json')['num_hidden_layers']);
+  const report = await parity(folder, openDirectory(folder), options);
+  expect(report.error).toBeUndefined();
+  const { tolerance = 1e-4 } = options;
+  const differing = Object.entries(report.tensors).filter(([, { rel }]) => !(rel <= tolerance));
+  expect(differing).toEqual([]);
+  expect(report.greedy?.actual).toEqual(report.greedy?.expected);
+  expect(report).toMatchObject({ ok: true, greedy: { equal: true } });
+  // Something has been compared.
+  expect(Object.keys(report.tensors)).toContain('logits');
+  expect(Object.keys(report.tensors).length).toBeLessThanOrEqual(layers + 2);
+}
+
+describeOnGpus('parity', (gpu) => {
+  it.each(CONFORMANCE_MODELS)('%s', async (name) => {
+    await expectParity(`${CONFORMANCE}/${name}`, { gpu: gpu() });
+  });
+
+  it.each(['llama', 'mistral', 'llama-rope-dynamic'])(
+    '%s with an f16 cache continues with the same ids',
+    async (name) => {
+      // f16 has 11 bits: each key and value is off by up to 2^-11 of itself.
+      const options = { gpu: gpu(), kvDtype: 'f16', tolerance: 5e-3 } as const;
+      await expectParity(`${CONFORMANCE}/${name}`, options);
+    },
+  );
+
+  it(basename(CHAT_MODEL), async () => {
+    await expectParity(CHAT_MODEL, { gpu: gpu() });
+  });
+
+  it('the bundled model says what the reference says', async () => {
+    const { prompts } = readModelJson(CHAT_MODEL, 'reference.json') as {
+      prompts: readonly ReferencePrompt[];
+    };
+    const engine = await Engine.load(openDirectory(CHAT_MODEL), { gpu: gpu(), kvDtype: 'f32' });
+    try {
+      // All at once: in a batch each must still say what the reference said alone.
+      const replies = await Promise.all(
+        prompts.map(({ messages }) =>
+          engine.chat.completions.create({ messages, temperature: 0, max_tokens: 40 }),
+        ),
+      );
+      for (const [i, { choices, usage }] of replies.entries()) {
+        const want = prompts[i];
+        expect(choices[0]?.message.content).toBe(want?.greedy_text);
+        expect(choices[0]?.finish_reason).toBe(want?.stopped_at_eos ? 'stop' : 'length');
+        expect(usage.prompt_tokens).toBe(want?.input_ids.length);
+        expect(usage.completion_tokens).toBe(want?.greedy_ids.length);
+      }
+    } finally {
+      await engine.dispose();
+    }
+  });
+});
+
+describe('models of the test data', () => {
+  const folders = testDataFolders('expected.safetensors').filter((folder) =>
+    ['llama', 'mistral'].includes(String(readModelJson(folder, 'config.json')['model_type'])),
+  );
+  if (folders.length === 0) {
+    it.skip('none: set QUERN_TEST_DATA to a folder with model folders (expected.safetensors)');
+    return;
+  }
+  describeOnGpus('parity', (gpu) => {
+    it.each(folders)('%s', async (folder) => {
+      await expectParity(folder, { gpu: gpu() });
+    });
+  });
+});
