@@ -1,7 +1,8 @@
 // matmul_few: y[r, n] = sum_k x[r, k] * weight[n, k] (+ bias[n]) (+ residual[r, n]) for at most ROWS rows
 //
 //   x [ROWS, 4 * K4] f32      weight [N, 4 * K4]      bias [N_TOTAL] f32      residual, y [rows, N_TOTAL] f32
-//   grid  N / 4; a workgroup computes four columns of y for every row, so the weight is read once
+//   grid  (ACROSS, 1, N / 4 / ACROSS), empty without rows; a workgroup computes four columns of y for every row, so
+//         the weight is read once
 //
 // Threads share out k; each holds ROWS x 4 sums, and the workgroup adds them up at the end.
 
@@ -12,6 +13,7 @@ const N_FIRST: u32 = 0u;
 const N_TOTAL: u32 = 6u;
 const ROWS: u32 = 2u;
 const ROW_COUNT: u32 = 0u;
+const ACROSS: u32 = 2u;
 const HAS_BIAS: bool = true;
 const HAS_RESIDUAL: bool = true;
 const WORKGROUP: u32 = 64u;
@@ -29,8 +31,8 @@ const WORKGROUP: u32 = 64u;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
-  let first = group.x * 4u;
-  let row0 = first * K4;
+  let first = (group.z * ACROSS + group.x) * 4u;
+  let row0 = min(first, N - 1u) * K4;
   let row1 = min(first + 1u, N - 1u) * K4;
   let row2 = min(first + 2u, N - 1u) * K4;
   let row3 = min(first + 3u, N - 1u) * K4;

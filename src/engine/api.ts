@@ -219,6 +219,8 @@ export interface EngineStats {
   readonly totals: {
     readonly steps: number;
     readonly dispatches: number;
+    /** GPU time of all steps in milliseconds, if `measureGpuTime` was asked for and the device has timestamps. */
+    readonly gpuMs?: number;
     readonly promptTokens: number;
     readonly cachedTokens: number;
     readonly generatedTokens: number;

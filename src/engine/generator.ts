@@ -85,7 +85,7 @@ export class Generator {
   }
 
   /** Counts of the sequences that have ended; preemptions are sequences that gave up their blocks for a while. */
-  get totals(): Omit<EngineStats['totals'], 'steps' | 'dispatches'> {
+  get totals(): Omit<EngineStats['totals'], keyof Runner['totals']> {
     return this.#totals;
   }
 

@@ -20,6 +20,8 @@ export interface EngineLimits {
   readonly tokenBudget?: number;
   /** Steps submitted before the first one's results are read, default 2. */
   readonly maxInFlight?: number;
+  /** Measures GPU time for `stats().totals.gpuMs`, at the price of one more read-back per step. Default false. */
+  readonly measureGpuTime?: boolean;
 }
 
 /** Every size decided. */
@@ -31,6 +33,7 @@ export interface ResolvedLimits {
   readonly maxSequences: number;
   readonly tokenBudget: number;
   readonly maxInFlight: number;
+  readonly measureGpuTime: boolean;
 }
 
 /** Longest context that an engine takes unasked, in tokens. */
@@ -78,5 +81,14 @@ export function resolveLimits(
       `a KV cache of ${pages * pageSize} tokens does not fit; choose kvTokens ≤ ${most * pageSize}`,
     );
   }
-  return { contextLength, pages, kvDtype, pageSize, maxSequences, tokenBudget, maxInFlight };
+  return {
+    contextLength,
+    pages,
+    kvDtype,
+    pageSize,
+    maxSequences,
+    tokenBudget,
+    maxInFlight,
+    measureGpuTime: limits.measureGpuTime ?? false,
+  };
 }

@@ -3,6 +3,7 @@ import { ReadbackRing } from '../gpu/readback.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import type { Recording } from '../gpu/recording.ts';
 import type { Dim, Tensor } from '../gpu/tensor.ts';
+import { PassTimer } from '../gpu/timing.ts';
 import { createKvLayer, type KvLayer } from '../kernels/kv_cache.ts';
 import { FEW_ROWS } from '../kernels/matmul.ts';
 import {
@@ -16,6 +17,7 @@ import {
 import { gatherRows } from '../kernels/gather_rows.ts';
 import type { Decoder } from '../models/family.ts';
 import type { Step } from '../nn/step.ts';
+import type { EngineStats } from './api.ts';
 import type { Request } from './core/request.ts';
 import { usesHistory, type SamplingParams } from './core/sampling.ts';
 import type { ScheduledStep } from './core/scheduled_step.ts';
@@ -42,6 +44,8 @@ export class Runner {
   readonly #recordings = new Map<number, Promise<Recording>>();
   #steps = 0;
   #dispatches = 0;
+  readonly #timer: PassTimer | undefined;
+  #gpuMs = 0;
 
   /**
    * Allocates the KV cache and step state.
@@ -65,10 +69,12 @@ export class Runner {
       lastTokens: device.createTensor('state', 'last tokens', 'u32', [maxSequences]),
     };
     this.#ring = new ReadbackRing(device, maxInFlight + 1, maxSequences * SAMPLE_RESULT_WORDS * 4);
+    if (limits.measureGpuTime) this.#timer = PassTimer.create(device, maxInFlight + 1);
   }
 
-  get totals(): { readonly steps: number; readonly dispatches: number } {
-    return { steps: this.#steps, dispatches: this.#dispatches };
+  get totals(): Pick<EngineStats['totals'], 'steps' | 'dispatches' | 'gpuMs'> {
+    const gpuMs = this.#timer && { gpuMs: this.#gpuMs };
+    return { steps: this.#steps, dispatches: this.#dispatches, ...gpuMs };
   }
 
   /**
@@ -78,7 +84,9 @@ export class Runner {
    * @throws {ShaderError} if a shader does not compile
    */
   async prepare(): Promise<void> {
-    await Promise.all(this.#capacities.map((capacity) => this.#recordingFor(capacity)));
+    // The largest first: the others then find all the scratch memory they need.
+    const largestFirst = this.#capacities.toReversed();
+    await Promise.all(largestFirst.map((capacity) => this.#recordingFor(capacity)));
     await this.#device.settled();
   }
 
@@ -108,20 +116,31 @@ export class Runner {
     this.#state.upload(step.numTokens);
     const { gpu } = this.#device;
     const encoder = gpu.createCommandEncoder();
-    const pass = encoder.beginComputePass();
+    const pass = encoder.beginComputePass(this.#timer?.pass);
     this.#dispatches += recording.replay(pass, counts);
     this.#steps += 1;
     pass.end();
-    const source = recording.kept(RESULTS);
-    if (counts.samples === 0 || source === undefined) {
-      gpu.queue.submit([encoder.finish()]);
-      const done = gpu.queue.onSubmittedWorkDone();
-      return { results: done.then(() => step.entries.map(() => undefined)) };
-    }
-    const sizeBytes = counts.samples * SAMPLE_RESULT_WORDS * 4;
-    const read = this.#ring.copy(encoder, source.buffer, source.offset ?? 0, sizeBytes);
+    const readTime = this.#timer?.copy(encoder);
+    const readResults = this.#copyResults(encoder, recording, counts.samples);
     gpu.queue.submit([encoder.finish()]);
-    return { results: read((bytes) => decodeResults(step, bytes, topCounts)) };
+    const timed = readTime?.().then((ms) => (this.#gpuMs += ms));
+    const results =
+      readResults === undefined
+        ? gpu.queue.onSubmittedWorkDone().then(() => step.entries.map(() => undefined))
+        : readResults((bytes) => decodeResults(step, bytes, topCounts));
+    return { results: Promise.all([results, timed]).then(([result]) => result) };
+  }
+
+  /** Encodes the reading of the sampler's results; undefined if the step has none. */
+  #copyResults(
+    encoder: GPUCommandEncoder,
+    recording: Recording,
+    samples: number,
+  ): ReturnType<ReadbackRing['copy']> | undefined {
+    const source = recording.kept(RESULTS);
+    if (samples === 0 || source === undefined) return undefined;
+    const sizeBytes = samples * SAMPLE_RESULT_WORDS * 4;
+    return this.#ring.copy(encoder, source.buffer, source.offset ?? 0, sizeBytes);
   }
 
   /**

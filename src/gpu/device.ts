@@ -58,8 +58,13 @@ const RAISED_LIMITS = [
   'maxComputeWorkgroupSizeX',
 ] as const;
 
-/** Storage buffers the widest kernel binds; WebGPU guarantees as many. */
-const STORAGE_BUFFERS = 8;
+/** What the kernels are written for: the limits that WebGPU guarantees. */
+const NEEDED_LIMITS = [
+  ['maxStorageBuffersPerShaderStage', 8],
+  ['maxComputeInvocationsPerWorkgroup', 256],
+  ['maxComputeWorkgroupSizeX', 256],
+  ['maxComputeWorkgroupStorageSize', 16384],
+] as const;
 
 /** Allocations may end off a 16-byte boundary; kernels read whole vec4s. */
 const BUFFER_ALIGNMENT = 16;
@@ -68,7 +73,7 @@ const BUFFER_ALIGNMENT = 16;
  * Opens the best adapter with every feature and limit Quern can use.
  *
  * @param gpu - `navigator.gpu` of a page or worker, or a Dawn instance in Node
- * @throws {NoWebGpuError} if there is no WebGPU or no adapter
+ * @throws {NoWebGpuError} if there is no WebGPU or no adapter, or the adapter refuses to give a device
  * @throws {DeviceLimitError} if the adapter is below the WebGPU default limits
  */
 export async function openDevice(
@@ -87,15 +92,7 @@ export async function openDevice(
       'WebGPU: the browser offers no adapter; turn on hardware acceleration, update the graphics driver, or look at chrome://gpu or about:support for the reason',
     );
   }
-  const available = adapter.limits.maxStorageBuffersPerShaderStage;
-  if (available < STORAGE_BUFFERS) {
-    throw new DeviceLimitError(
-      'maxStorageBuffersPerShaderStage',
-      available,
-      STORAGE_BUFFERS,
-      'this adapter is below the WebGPU default limits; update the browser or the driver',
-    );
-  }
+  checkLimits(adapter.limits);
   const requiredFeatures = OPTIONAL_FEATURES.filter(
     (name) => adapter.features.has(name) && !options.without?.includes(name),
   );
@@ -103,8 +100,30 @@ export async function openDevice(
     options.defaultLimits === true
       ? {}
       : Object.fromEntries(RAISED_LIMITS.map((name) => [name, adapter.limits[name]]));
-  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
-  return new Device(device, readFacts(gpu, adapter, device));
+  try {
+    const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+    return new Device(device, readFacts(gpu, adapter, device));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new NoWebGpuError(
+      `WebGPU: the adapter gives no device: ${reason}; restart the browser or update the graphics driver`,
+      { cause },
+    );
+  }
+}
+
+function checkLimits(limits: GPUSupportedLimits): void {
+  for (const [name, needed] of NEEDED_LIMITS) {
+    const available = limits[name];
+    if (available < needed) {
+      throw new DeviceLimitError(
+        name,
+        available,
+        needed,
+        'this adapter is below the WebGPU default limits; update the browser or the driver',
+      );
+    }
+  }
 }
 
 function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFacts {
@@ -145,7 +164,7 @@ export class Device {
   #failure: QuernError | undefined;
   #isDisposed = false;
   #allocations: Promise<void>[] = [];
-  readonly #purposes = new WeakMap<GPUBuffer, Purpose>();
+  #purposes = new WeakMap<GPUBuffer, Purpose>();
 
   constructor(gpu: GPUDevice, facts: DeviceFacts) {
     this.gpu = gpu;
@@ -236,9 +255,12 @@ export class Device {
     return { shape, dtype, sizeBytes, memory: { kind: 'buffer', buffer, offset: 0 } };
   }
 
-  /** Frees a buffer made by {@link createBuffer}. */
+  /** Frees a buffer made by {@link createBuffer}; does nothing if it is free already. */
   destroyBuffer(buffer: GPUBuffer): void {
-    this.memory.add(this.#purposes.get(buffer) ?? 'state', -buffer.size);
+    const purpose = this.#purposes.get(buffer);
+    if (purpose === undefined) return;
+    this.#purposes.delete(buffer);
+    this.memory.add(purpose, -buffer.size);
     buffer.destroy();
   }
 
@@ -258,12 +280,14 @@ export class Device {
   /** Frees everything on the device. Work in flight is dropped. */
   dispose(): void {
     this.#isDisposed = true;
+    this.#purposes = new WeakMap();
+    this.memory.clear();
     this.gpu.destroy();
   }
 }
 
 /** Names an error that WebGPU reported. */
-export function namedError(error: GPUError, where: string): QuernError {
+function namedError(error: GPUError, where: string): QuernError {
   if (error instanceof GPUOutOfMemoryError) {
     return new OutOfMemoryError(`${where}: out of GPU memory: ${error.message}`, { cause: error });
   }

@@ -1,4 +1,4 @@
-import type { Extent } from './tensor.ts';
+import type { Dim, Extent } from './tensor.ts';
 
 /**
  * How a kernel uses a binding: `read` and `uniform` never write; `write` and `update` do, and `update` also
@@ -23,10 +23,10 @@ export function defineKernel<const B extends Bindings>(kernel: Kernel<B>): Kerne
 }
 
 /**
- * Workgroups along one axis of a grid: a number fixed when recording, or one for every `per` units of a
- * count of the step, times `times`.
+ * Workgroups along one axis of a grid: a number fixed when recording, or one for every `per` units of an
+ * extent that is known when the step runs.
  */
-export type GridAxis = number | { readonly extent: Extent; readonly per: number };
+export type GridAxis = number | { readonly extent: Dim; readonly per: number };
 
 /** Workgroups that cover `extent` when each handles `per` of them. */
 export function groupsOf(extent: Extent, per: number): GridAxis {

@@ -10,6 +10,11 @@ export class MemoryLedger {
     this.#bytes.set(purpose, (this.#bytes.get(purpose) ?? 0) + bytes);
   }
 
+  /** Forgets everything: the device and all its buffers are gone. */
+  clear(): void {
+    this.#bytes.clear();
+  }
+
   /** Bytes alive for each purpose, and their `total`. */
   report(): Readonly<Record<Purpose | 'total', number>> {
     const of = (purpose: Purpose): number => this.#bytes.get(purpose) ?? 0;

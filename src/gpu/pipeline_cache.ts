@@ -1,6 +1,6 @@
 import { ShaderError } from '../util/errors.ts';
 import type { Kernel, Access } from './kernel.ts';
-import { specialize, type Slots } from './shader.ts';
+import { locate, specialize, type Slots } from './shader.ts';
 import { SHADER_LIBRARY } from './shader_library.ts';
 
 const BINDING_TYPES: Readonly<Record<Access, GPUBufferBindingType>> = {
@@ -85,7 +85,7 @@ export class PipelineCache {
       const { messages } = await module.getCompilationInfo();
       const errors = messages
         .filter((message) => message.type === 'error')
-        .map(({ lineNum, linePos, message }) => `${name}.wgsl:${lineNum}:${linePos}: ${message}`);
+        .map(({ lineNum, linePos, message }) => `${locate(name, code, lineNum)}:${linePos}: ${message}`);
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new ShaderError(errors.length > 0 ? errors.join('\n') : `${name}.wgsl: ${reason}`, {
         cause,

@@ -1,3 +1,4 @@
+import { GpuValidationError } from '../util/errors.ts';
 import type { Device } from './device.ts';
 
 /**
@@ -18,15 +19,12 @@ export class ReadbackRing {
     this.#free.push(...this.#all);
   }
 
-  /** Whether {@link copy} would find a free slot. */
-  get hasFree(): boolean {
-    return this.#free.length > 0;
-  }
-
   /**
    * Encodes a copy of `[offset, offset + sizeBytes)` of `source` into a free slot.
    *
-   * @returns the function to call after the submit: it resolves to the bytes, valid until its `use` returns
+   * @returns the function to call after the submit, once: it resolves to what `use` makes of the bytes, which are
+   *   valid until `use` returns
+   * @throws {GpuValidationError} if every slot is under way
    */
   copy(
     encoder: GPUCommandEncoder,
@@ -35,7 +33,11 @@ export class ReadbackRing {
     sizeBytes: number,
   ): <T>(use: (bytes: ArrayBuffer) => T) => Promise<T> {
     const slot = this.#free.pop();
-    if (slot === undefined) throw new RangeError('readback ring: every slot is under way');
+    if (slot === undefined) {
+      throw new GpuValidationError(
+        `readback ring: all ${this.#all.length} slots are under way, expected fewer results at once`,
+      );
+    }
     encoder.copyBufferToBuffer(source, offset, slot, 0, sizeBytes);
     return async (use) => {
       try {

@@ -6,7 +6,6 @@ import { Recording, type Dispatch } from './recording.ts';
 import { planScratch } from './scratch.ts';
 import type { Slots } from './shader.ts';
 import {
-  capacityOf,
   COUNT_NAMES,
   sizeOf,
   type DeviceTensor,
@@ -33,6 +32,14 @@ interface Pending {
   readonly grid: readonly GridAxis[];
 }
 
+/** First and last dispatch that use a scratch tensor: Infinity and -1 before there is one. */
+interface ScratchLife {
+  readonly sizeBytes: number;
+  first: number;
+  last: number;
+  isKept: boolean;
+}
+
 /**
  * Collects the dispatches of one step. Operations of `kernels/` add to it; {@link finish} plans scratch memory
  * by liveness and yields a {@link Recording} to replay.
@@ -41,7 +48,7 @@ export class Recorder {
   readonly device: Device;
   readonly #counts: DeviceTensor;
   readonly #pending: Pending[] = [];
-  readonly #scratch: { sizeBytes: number; first: number; last: number; isKept: boolean }[] = [];
+  readonly #scratch: ScratchLife[] = [];
   readonly #kept = new Map<string, Tensor>();
 
   /** @param counts - uniform with the step's counts in the order of `COUNT_NAMES`, u32 [8] */
@@ -64,14 +71,22 @@ export class Recorder {
     const id = this.#scratch.length;
     const sizeBytes = sizeOf(dtype, shape);
     this.#scratch.push({ sizeBytes, first: Infinity, last: -1, isKept: false });
-    return { shape, dtype, sizeBytes, memory: { kind: 'scratch', id }, recorder: this };
+    return { shape, dtype, sizeBytes, memory: { kind: 'scratch', recorder: this, id }, recorder: this };
   }
 
-  /** Keeps a value readable after the step, under `name`. */
+  /**
+   * Keeps a value readable after the step, under `name`.
+   *
+   * @throws {ShapeError} if the value was recorded by another recorder or is not written yet
+   */
   keep(name: string, tensor: Tensor): void {
+    const where = `recorder: kept value ${name}`;
+    const life = this.#lifeOf(where, tensor);
+    if (life !== undefined) {
+      if (life.last < 0) throw new ShapeError(`${where} is read before it is written`);
+      life.isKept = true;
+    }
     this.#kept.set(name, tensor);
-    const life = tensor.memory.kind === 'scratch' ? this.#scratch[tensor.memory.id] : undefined;
-    if (life !== undefined) life.isKept = true;
   }
 
   /** The slot value with which `count()` in a shader yields this extent. */
@@ -155,20 +170,28 @@ export class Recorder {
         `${where} does not fit in one binding; run fewer tokens per step`,
       );
     }
-    if (tensor.memory.kind !== 'scratch') return;
-    const life = this.#scratch[tensor.memory.id];
-    if (life === undefined) throw new ShapeError(`${where} belongs to another recorder`);
+    const life = this.#lifeOf(where, tensor);
+    if (life === undefined) return;
     const now = this.#pending.length;
-    if (!isWritten && life.first > now)
+    if (!isWritten && life.first >= now) {
       throw new ShapeError(`${where} is read before it is written`);
+    }
     life.first = Math.min(life.first, now);
     life.last = now;
+  }
+
+  /** When a tensor's scratch memory is needed; undefined for a tensor in a buffer of its own. */
+  #lifeOf(where: string, { memory }: DeviceTensor): ScratchLife | undefined {
+    if (memory.kind === 'buffer') return undefined;
+    const life = memory.recorder === this ? this.#scratch[memory.id] : undefined;
+    if (life === undefined) throw new ShapeError(`${where} belongs to another recorder`);
+    return life;
   }
 
   #checkGrid(name: string, grid: readonly GridAxis[]): void {
     const { maxComputeWorkgroupsPerDimension } = this.facts.limits;
     for (const axis of grid) {
-      const most = typeof axis === 'number' ? axis : Math.ceil(capacityOf(axis.extent) / axis.per);
+      const most = typeof axis === 'number' ? axis : Math.ceil(axis.extent.capacity / axis.per);
       if (most > maxComputeWorkgroupsPerDimension) {
         throw new DeviceLimitError(
           'maxComputeWorkgroupsPerDimension',

@@ -56,6 +56,5 @@ export class Recording {
 function workgroups(axis: GridAxis | undefined, counts: Counts): number {
   if (axis === undefined) return 1;
   if (typeof axis === 'number') return axis;
-  const { extent, per } = axis;
-  return Math.ceil((typeof extent === 'number' ? extent : counts[extent.count]) / per);
+  return Math.ceil(counts[axis.extent.count] / axis.per);
 }

@@ -9,6 +9,8 @@ export type Slots = Readonly<Record<string, Slot>>;
 
 const INCLUDE = /^\/\/!include (?:([A-Z][A-Z_0-9]*) )?(\S+\.wgsl)$/gm;
 const ENABLE = /^\/\/!enable (\w+)$/gm;
+/** Line before the text of an included file. */
+const FILE = '//!file ';
 const DECLARATION = /^(const|alias) (\w+)(: (\w+))? = [^;]+;/gm;
 
 /**
@@ -18,7 +20,7 @@ const DECLARATION = /^(const|alias) (\w+)(: (\w+))? = [^;]+;/gm;
  * appended; a slot called NAME puts a sibling file with the same contract in that place. Module-scope
  * `const NAME: T = …;` and `alias NAME = …;` declarations take their value from `slots`. Extensions that an
  * included file asks for with `//!enable name` are enabled on the first line. No line moves, so compiler
- * messages carry the line numbers of the file on disk.
+ * messages carry the line numbers of the file on disk; those of included files are found by {@link locate}.
  *
  * @param library - path → text of the files that can be included
  * @throws {ShaderError} if an include is unknown, or a slot names nothing in the file
@@ -54,6 +56,15 @@ export function specialize(
   return [...extensions].map((extension) => `enable ${extension}; `).join('') + code;
 }
 
+/** File and line on disk, `path:line`, of a line of specialized code; lines count from 1. */
+export function locate(name: string, code: string, line: number): string {
+  const before = code.split('\n').slice(0, line);
+  const start = before.findLastIndex((text) => text.startsWith(FILE));
+  return start === -1
+    ? `${name}.wgsl:${line}`
+    : `${before[start]?.slice(FILE.length)}:${line - start - 1}`;
+}
+
 /** Appends every included file once, includes of includes too. */
 function link(
   name: string,
@@ -74,7 +85,7 @@ function link(
       if (text === undefined) {
         throw new ShaderError(`${name}.wgsl: include ${chosen}: no such file in shaders/`);
       }
-      texts.push(text);
+      texts.push(`${FILE}${chosen}\n${text}`);
     }
   }
   return texts.join('\n');

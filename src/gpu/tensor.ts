@@ -38,10 +38,10 @@ export interface Dim {
 /** Number of elements along one axis. Only the first axis of a tensor may be a {@link Dim}. */
 export type Extent = number | Dim;
 
-/** Where a tensor's elements lie: in a buffer of its own, or in scratch memory planned when recording ends. */
+/** Where a tensor's elements lie: in a buffer of its own, or in scratch memory that its recorder plans when recording ends. */
 export type Memory =
   | { readonly kind: 'buffer'; readonly buffer: GPUBuffer; readonly offset: number }
-  | { readonly kind: 'scratch'; readonly id: number };
+  | { readonly kind: 'scratch'; readonly recorder: Recorder; readonly id: number };
 
 /** A shaped range of GPU memory. Rows are contiguous; the last axis varies fastest. */
 export interface DeviceTensor {
@@ -96,14 +96,11 @@ export function expectShape(
   where: string,
   tensor: DeviceTensor,
   dtype: DType,
-  shape: readonly number[],
+  shape: readonly Extent[],
 ): void {
-  const fits =
-    tensor.shape.length === shape.length && tensor.shape.every((extent, i) => extent === shape[i]);
-  if (!fits || tensor.dtype !== dtype) {
-    throw new ShapeError(
-      `${where} is ${describe(tensor)}, expected ${dtype} [${shape.join(', ')}]`,
-    );
+  const expected = describe({ dtype, shape });
+  if (describe(tensor) !== expected) {
+    throw new ShapeError(`${where} is ${describe(tensor)}, expected ${expected}`);
   }
 }
 
@@ -116,16 +113,8 @@ export function lastAxis(where: string, tensor: DeviceTensor): number {
   return last;
 }
 
-/** Same memory, new shape; both must have the same number of elements. */
-export function reshape(tensor: Tensor, ...shape: readonly Extent[]): Tensor {
-  if (sizeOf(tensor.dtype, shape) !== tensor.sizeBytes) {
-    const sizes = shape.map(capacityOf).join(', ');
-    throw new ShapeError(`reshape: ${describe(tensor)} cannot be viewed as [${sizes}]`);
-  }
-  return { ...tensor, shape };
-}
-
-function describe(tensor: DeviceTensor): string {
+/** A dtype and shape in words: two that are equal read the same. */
+function describe(tensor: Pick<DeviceTensor, 'dtype' | 'shape'>): string {
   const axes = tensor.shape.map((extent) =>
     typeof extent === 'number' ? `${extent}` : `${extent.count} ≤ ${extent.capacity}`,
   );

@@ -20,10 +20,11 @@ export const LAST_TOKEN = 0x80000000;
  * @param lastTokens - u32 [slots], ids the sampler wrote
  * @param table - [vocab, dim] in any weight dtype
  * @returns f32 [rows, dim]
- * @throws {ShapeError} if `tokens` is not u32 [rows]
+ * @throws {ShapeError} if `tokens` or `lastTokens` is not u32 with one axis
  */
 export function embedding(tokens: Tensor, lastTokens: DeviceTensor, table: Matrix): Tensor {
   const rows = expectRows('embedding: tokens', tokens, 'u32');
+  expectRows('embedding: lastTokens', lastTokens, 'u32');
   const { recorder } = tokens;
   const y = recorder.scratch('f32', [rows, table.cols]);
   for (const shard of table.shards) {

@@ -10,6 +10,7 @@ import {
   type Extent,
   type Tensor,
 } from '../gpu/tensor.ts';
+import { divCeil } from '../util/arith.ts';
 import directSource from '../../shaders/matmul_direct.wgsl?raw';
 import fewSource from '../../shaders/matmul_few.wgsl?raw';
 import plainSource from '../../shaders/matmul_plain.wgsl?raw';
@@ -51,6 +52,8 @@ export type MatmulVariant = 'plain' | 'direct' | 'few' | 'tile';
 /** Most rows for which the kernel that reads the weight once per step is used. */
 export const FEW_ROWS = 8;
 
+/** Columns that a workgroup of `few` computes. */
+const FEW_COLUMNS = 4;
 const TILE = 64;
 const PLAIN_WORKGROUP = 64;
 /** Rows and columns of the block of `direct` that a thread computes. */
@@ -90,7 +93,9 @@ export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): 
   const { recorder } = x;
   const { bias, residual, variant = chooseMatmul(recorder.facts, rows, weight.cols) } = options;
   if (bias !== undefined) expectShape('matmul: bias', bias, 'f32', [weight.rows]);
-  if (residual !== undefined) expectRows('matmul: residual', residual, 'f32', weight.rows);
+  if (residual !== undefined) {
+    expectShape('matmul: residual', residual, 'f32', [rows, weight.rows]);
+  }
 
   const y = recorder.scratch('f32', [rows, weight.rows]);
   for (const shard of weight.shards) {
@@ -138,18 +143,23 @@ function configure(
         grid: [groupsOf(outputs, DIRECT_WORKGROUP * block), groupsOf(rows, block)],
       };
     }
-    case 'few':
+    case 'few': {
+      // Large vocabularies need more workgroups than fit along one axis.
+      const groups = divCeil(outputs, FEW_COLUMNS);
+      const across = Math.min(groups, recorder.facts.limits.maxComputeWorkgroupsPerDimension);
       return {
         kernel: few,
         extra: {
           K4: cols / 4,
           ROWS: capacityOf(rows),
           ROW_COUNT,
+          ACROSS: across,
           WORKGROUP: cols > 128 ? 64 : 32,
           REDUCE: reduceLibrary(recorder.facts),
         },
-        grid: [groupsOf(outputs, 4)],
+        grid: [across, groupsOf(rows, capacityOf(rows)), divCeil(groups, across)],
       };
+    }
     case 'tile':
       return {
         kernel: tile,

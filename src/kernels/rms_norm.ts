@@ -58,7 +58,7 @@ export function rmsNorm(x: Tensor, weight: DeviceTensor, eps: number): Tensor {
 export function addRmsNorm(x: Tensor, delta: Tensor, weight: DeviceTensor, eps: number): Tensor {
   const dim = lastAxis('add_rms_norm: x', x);
   const rows = expectRows('add_rms_norm: x', x, 'f32', dim);
-  expectRows('add_rms_norm: delta', delta, 'f32', dim);
+  expectShape('add_rms_norm: delta', delta, 'f32', [rows, dim]);
   expectShape('add_rms_norm: weight', weight, 'f32', [dim]);
 
   const y = x.recorder.scratch('f32', [rows, dim]);

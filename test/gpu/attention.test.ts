@@ -23,6 +23,7 @@ interface Case {
   readonly sequences: readonly SequenceSpec[];
   readonly pageSize?: number;
   readonly window?: number;
+  readonly tableWidth?: number;
   readonly splits?: number;
   readonly dtype?: KvDType;
   readonly scale?: number;
@@ -46,8 +47,7 @@ function reference(c: Case, step: PlacedStep, { q, k, v }: Inputs): Float64Array
     const values = v[sequence] ?? new Float32Array();
     for (let h = 0; h < heads; h += 1) {
       const row = (t * heads + h) * headDim;
-      const at = (j: number): number =>
-        (j * kvHeads + Math.floor(h / (heads / kvHeads))) * headDim;
+      const at = (j: number): number => (j * kvHeads + Math.floor(h / (heads / kvHeads))) * headDim;
       const scores: number[] = [];
       for (let j = step.firstVisible(position); j <= position; j += 1) {
         let score = 0;
@@ -113,6 +113,8 @@ async function run(device: Device, c: Case) {
     sequences: c.sequences,
     pageSize: c.pageSize ?? 16,
     window,
+    // One width for all steps without a window: it is a constant of the shaders, and they take long to compile.
+    tableWidth: c.tableWidth ?? (window === undefined && c.pageSize === undefined ? 20 : undefined),
     tileRows: attentionTileRows(headDim),
     group: heads / kvHeads,
   });
@@ -127,7 +129,10 @@ async function run(device: Device, c: Case) {
   const counts = { tokens, decodes, tiles, splits, combines: splits > 1 ? decodes : 0 };
   const { out } = await runOp(device, counts, (r) => {
     const queries = upload(device, 'f32', [tokens, heads * padded], q);
-    const rows = { ...queries, shape: [{ count: 'tokens', capacity: tokens }, heads * padded] } as const;
+    const rows = {
+      ...queries,
+      shape: [{ count: 'tokens', capacity: tokens }, heads * padded],
+    } as const;
     return { out: attention(r.tensor(rows), step.state, kv, { heads, scale, window }) };
   });
   return { actual: out.f32, expected: reference(c, step, inputs) };
@@ -151,16 +156,17 @@ const MIXED = [
 ];
 
 const HEADS = [
-  { heads: 1, kvHeads: 1, headDim: 1 },
-  { heads: 2, kvHeads: 2, headDim: 10 },
-  { heads: 4, kvHeads: 2, headDim: 16 },
+  { heads: 71, kvHeads: 1, headDim: 1 },
+  { heads: 6, kvHeads: 2, headDim: 16 },
   { heads: 5, kvHeads: 1, headDim: 24 },
-  { heads: 6, kvHeads: 2, headDim: 64 },
+  { heads: 4, kvHeads: 2, headDim: 64, dtype: 'f16' },
   { heads: 2, kvHeads: 1, headDim: 80 },
-  { heads: 71, kvHeads: 1, headDim: 8 },
   { heads: 4, kvHeads: 1, headDim: 128 },
   { heads: 5, kvHeads: 1, headDim: 255 },
-];
+] as const;
+
+/** A ring of 9 pages is just long enough for the window tests; 250 keys go round it almost twice. */
+const WINDOWED = { heads: 4, kvHeads: 2, headDim: 16, tableWidth: 9 };
 
 describeOnAdapters('attention', (open) => {
   it.each(HEADS)('$heads heads on $kvHeads of $headDim', async (shape) => {
@@ -171,49 +177,48 @@ describeOnAdapters('attention', (open) => {
     const device = await open();
     const sequences = [...decode(1, 16, 17, 33, 129, 300), { queries: 4, keys: 20 }];
     for (const splits of [1, 2, 3, 5, 8, 16]) {
-      const error = await errorOf(device, { heads: 6, kvHeads: 2, headDim: 10, sequences, splits });
+      const error = await errorOf(device, { heads: 6, kvHeads: 2, headDim: 16, sequences, splits });
       expect(error, `${splits} pieces`).toBeLessThan(2e-6);
     }
   });
 
-  it.each([1, 7, 16, 100])('sees a window of %i keys in a ring of pages', async (window) => {
+  it.each([1, 7, 100])('sees a window of %i keys in a ring of pages', async (window) => {
     const device = await open();
-    const sequences = [...decode(1, 7, 8, 64, 250), { queries: 30, keys: 30 }, { queries: 21, keys: 150 }];
+    const sequences = [
+      ...decode(1, 7, 8, 64, 250),
+      { queries: 30, keys: 30 },
+      { queries: 21, keys: 150 },
+    ];
     for (const splits of [1, 4]) {
-      const shape = { heads: 4, kvHeads: 2, headDim: 16, splits };
+      const shape = { ...WINDOWED, splits };
       expect(await errorOf(device, { ...shape, sequences, window })).toBeLessThan(2e-6);
     }
   });
 
   it('reads pages of any size', async () => {
     const device = await open();
-    for (const pageSize of [1, 5, 64]) {
-      const shape = { heads: 2, kvHeads: 1, headDim: 24, splits: 2, pageSize };
+    for (const pageSize of [5, 64]) {
+      const shape = { heads: 2, kvHeads: 2, headDim: 10, splits: 2, pageSize };
       expect(await errorOf(device, { ...shape, sequences: MIXED })).toBeLessThan(2e-6);
     }
-  });
-
-  it.each([10, 64])('reads a cache of f16, heads of %i', async (headDim) => {
-    const shape = { heads: 4, kvHeads: 2, headDim, dtype: 'f16' } as const;
-    expect(await errorOf(await open(), { ...shape, sequences: MIXED })).toBeLessThan(2e-6);
   });
 
   it('survives scores of some ten thousands', async () => {
     // Scores as large are known to about 1e-3 in f32, and so are the probabilities.
     const device = await open();
     for (const splits of [1, 3]) {
-      const shape = { heads: 4, kvHeads: 2, headDim: 64, splits, scale: 1, range: 60 };
+      const shape = { heads: 6, kvHeads: 2, headDim: 16, splits, range: 120 };
       expect(await errorOf(device, { ...shape, sequences: MIXED })).toBeLessThan(1e-2);
     }
   });
 
   it('gives a query the same bits in whatever chunk it comes', async () => {
     const device = await open();
-    const shape = { heads: 4, kvHeads: 2, headDim: 24, window: 21 };
-    const whole = await run(device, { ...shape, sequences: [{ queries: 150, keys: 150 }] });
+    const shape = { ...WINDOWED, window: 7 };
+    const whole = await run(device, { ...shape, sequences: [{ queries: 140, keys: 140 }] });
     for (const queries of [2, 37]) {
-      const part = await run(device, { ...shape, sequences: [{ queries, keys: 150 }] });
-      expect(part.actual).toEqual(whole.actual.slice(-queries * 4 * 24));
+      const part = await run(device, { ...shape, sequences: [{ queries, keys: 140 }] });
+      expect(part.actual).toEqual(whole.actual.slice(-queries * 4 * 16));
     }
   });
 

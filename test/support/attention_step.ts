@@ -14,6 +14,8 @@ export interface StepSpec {
   readonly sequences: readonly SequenceSpec[];
   readonly pageSize: number;
   readonly window?: number | undefined;
+  /** Entries of a table row; by default as few as will do. */
+  readonly tableWidth?: number | undefined;
   /** Packed rows of a tile, and query heads per key head. */
   readonly tileRows: number;
   readonly group: number;
@@ -34,8 +36,8 @@ export interface PlacedStep {
 }
 
 /**
- * Lays out a step as the engine does, with page ids in random order, rings just long enough for the window, and
- * every entry and page that must not be read pointing at page 0, which belongs to nobody.
+ * Lays out a step as the engine does, with page ids in random order; table entries that must not be used name
+ * page 0, which belongs to nobody.
  */
 export function placeStep(device: Device, spec: StepSpec): PlacedStep {
   const { sequences, pageSize, window = Number.MAX_SAFE_INTEGER, tileRows, group } = spec;
@@ -44,7 +46,7 @@ export function placeStep(device: Device, spec: StepSpec): PlacedStep {
     const first = Math.floor(firstVisible(keys - queries) / pageSize);
     return { first, count: Math.ceil(keys / pageSize) - first };
   });
-  const width = Math.max(...live.map(({ count }) => count));
+  const width = spec.tableWidth ?? Math.max(...live.map(({ count }) => count));
   const used = live.reduce((sum, { count }) => sum + count, 0);
   const ids = shuffled(used).map((id) => id + 1);
 
