@@ -16,7 +16,10 @@ export interface EngineLimits {
   readonly pageSize?: number;
   /** Requests that run at once, default 8; others wait. */
   readonly maxSequences?: number;
-  /** Most tokens computed in one step, default 256; longer prompts are cut so that running replies go on. */
+  /**
+   * Most tokens computed in one step, default 256, or 64 on software adapters; longer prompts are cut so that running
+   * replies go on meanwhile.
+   */
   readonly tokenBudget?: number;
   /** Steps submitted before the first one's results are read, default 2. */
   readonly maxInFlight?: number;
@@ -66,7 +69,7 @@ export function resolveLimits(
       { param: 'contextLength' },
     );
   }
-  const tokenBudget = Math.max(limits.tokenBudget ?? 256, maxSequences);
+  const tokenBudget = Math.max(limits.tokenBudget ?? (facts.isSoftware ? 64 : 256), maxSequences);
 
   // Keys and values of a layer are one binding each.
   const pageBytes = kvBytesPerPage({ ...kv, pageSize, dtype: kvDtype }) / 2;
