@@ -104,6 +104,7 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
     if (is_key) {
       let page = page_of(group.z, position);
       let first_dims = key_index(page, kv_head, 0u, position);
+      // Not counted by a constant: Mesa's llvmpipe would unroll the loop and compile it for seconds.
       var i = 0u;
       for (var at = first_dims; at < first_dims + HEAD_DIM4 * PAGE; at += PAGE) {
         let key = kv_load(keys[at]);

@@ -1,13 +1,12 @@
 import { Generator } from '../engine/generator.ts';
 import { DEFAULT_CONTEXT, type EngineLimits, resolveLimits } from '../engine/limits.ts';
-import { readModelConfig } from '../engine/model.ts';
+import { openModel } from '../engine/model.ts';
 import { type Device, type DeviceFacts, openDevice } from '../gpu/device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
 import type { Decoder } from '../models/family.ts';
-import { familyOf } from '../models/registry.ts';
 import { type AdapterChoice, openGpu } from '../node/gpu.ts';
 import { DeviceLimitError, NoWebGpuError } from '../util/errors.ts';
-import { type Checkpoint, openCheckpoint } from '../weights/checkpoint.ts';
+import type { Checkpoint } from '../weights/checkpoint.ts';
 import { WeightLoader } from '../weights/loader.ts';
 import { WeightScope } from '../weights/scope.ts';
 import type { ModelSource } from '../weights/source.ts';
@@ -100,9 +99,7 @@ async function planModel(
   asked: EngineLimits,
   signal: AbortSignal,
 ): Promise<Plan> {
-  const config = await readModelConfig(source, signal);
-  const family = familyOf(config);
-  const checkpoint = await openCheckpoint(source, signal);
+  const { config, family, checkpoint } = await openModel(source, signal);
   const loadOn = (device: Device): Decoder =>
     family.load(config, new WeightScope(new WeightLoader(device, checkpoint)));
 

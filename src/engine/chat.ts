@@ -61,7 +61,14 @@ export class ChatCompletions {
     };
 
     const start = (sink: ConstructorParameters<typeof Replies>[4]): Replies =>
-      new Replies(generator, tokenizer, [prompt], resolved, sink, params.signal);
+      new Replies(
+        generator,
+        () => tokenizer.createStream(),
+        [prompt],
+        resolved,
+        sink,
+        params.signal,
+      );
     if (params.stream === true) {
       return streamChunks(start, tokenizer, head, resolved.includeUsage);
     }

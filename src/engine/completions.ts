@@ -52,6 +52,7 @@ export class Completions {
     const prompts = readPrompts(params.prompt, tokenizer, vocab).map((ids) =>
       truncate(ids, room, bos),
     );
+    const createStream = (prompt: readonly number[]) => tokenizer.createStream({}, prompt);
     const head = { id: newId('cmpl'), created: Math.floor(Date.now() / 1000), model: model.name };
     const texts = prompts.flatMap((ids) => {
       const text = params.echo === true ? tokenizer.decode(ids) : '';
@@ -62,7 +63,7 @@ export class Completions {
       tokenizer,
       texts,
       includesUsage: resolved.includeUsage,
-      start: (sink) => new Replies(generator, tokenizer, prompts, resolved, sink, params.signal),
+      start: (sink) => new Replies(generator, createStream, prompts, resolved, sink, params.signal),
     };
     return params.stream === true ? streamChunks(run) : collect(run);
   }

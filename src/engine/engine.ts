@@ -8,7 +8,7 @@ import { ChatCompletions } from './chat.ts';
 import { Completions } from './completions.ts';
 import { Generator } from './generator.ts';
 import { resolveLimits, type EngineLimits } from './limits.ts';
-import { loadModel, loadTokenizer } from './model.ts';
+import { loadTokenizer, openModel, uploadModel } from './model.ts';
 import type { EngineParts } from './parts.ts';
 
 export interface LoadOptions extends EngineLimits, OpenDeviceOptions {
@@ -52,10 +52,12 @@ export class Engine {
     const { signal, onProgress } = options;
     signal?.throwIfAborted();
     const source = resolveSource(from, options.http);
+    onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
+    const opened = await openModel(source, signal);
     const tokenizer = await loadTokenizer(source, options.chatTemplate, signal);
     const device = await openDevice(options.gpu, options);
     try {
-      const model = await loadModel(source, device, { signal, onProgress });
+      const model = await uploadModel(opened, device, { signal, onProgress });
       const limits = resolveLimits(options, model.decoder, device.facts);
       const generator = new Generator(device, model.decoder, limits);
       onProgress?.({ phase: 'compile', loadedBytes: 0, totalBytes: 0 });

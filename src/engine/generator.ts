@@ -2,7 +2,13 @@ import type { Device } from '../gpu/device.ts';
 import type { SampleResult } from '../kernels/sample.ts';
 import type { Decoder } from '../models/family.ts';
 import { ropeLength } from '../nn/rope.ts';
-import { DeviceLostError, DisposedError, GpuValidationError, QuernError } from '../util/errors.ts';
+import {
+  DeviceLostError,
+  DisposedError,
+  GpuValidationError,
+  QuernError,
+  RequestError,
+} from '../util/errors.ts';
 import type { EngineStats } from './api.ts';
 import type { FinishReason, Request } from './core/request.ts';
 import type { SamplingParams } from './core/sampling.ts';
@@ -52,7 +58,7 @@ export class Generator {
   readonly #scheduler: Scheduler;
   readonly #runner: Runner;
   readonly #active = new Map<Request, Active>();
-  #loop: Promise<void> | undefined;
+  #isRunning = false;
   #failure: QuernError | undefined;
   readonly #totals = { promptTokens: 0, cachedTokens: 0, generatedTokens: 0, preemptions: 0 };
 
@@ -92,13 +98,20 @@ export class Generator {
   /**
    * Queues a sequence.
    *
-   * @throws {RequestError} if the prompt is empty or does not fit
+   * @throws {RequestError} if the prompt is empty, does not fit, or has an id the model does not know
    * @throws {QuernError} the device's failure, or {@link DisposedError}
    */
   add(generation: Generation): GenerationHandle {
     if (this.#failure !== undefined) throw this.#failure;
-    const { rope } = this.#decoder;
+    const { rope, vocab } = this.#decoder;
     const { prompt } = generation;
+    const unknown = prompt.find((id) => !(id >= 0 && id < vocab));
+    if (unknown !== undefined) {
+      throw new RequestError(
+        `request: the prompt has token id ${unknown}, expected 0 to ${vocab - 1}; the tokenizer does not belong to this model`,
+        { param: 'prompt' },
+      );
+    }
     // Under dynamic RoPE keys depend on the prompt's length, and those of generated tokens on their position.
     const isDynamic = rope.scaling.type === 'dynamic';
     const cacheSalt = ropeLength(rope, prompt.length);
@@ -122,7 +135,7 @@ export class Generator {
       },
     };
     this.#active.set(request, active);
-    this.#loop ??= this.#run();
+    if (!this.#isRunning) void this.#run();
     return active;
   }
 
@@ -137,6 +150,7 @@ export class Generator {
       step: ScheduledStep;
       results: Promise<readonly (SampleResult | undefined)[]>;
     }[] = [];
+    this.#isRunning = true;
     try {
       // A caller that adds several sequences in a row gets them into the same step.
       await Promise.resolve();
@@ -160,7 +174,7 @@ export class Generator {
     } catch (error) {
       this.#fail(await this.#nameFailure(error));
     } finally {
-      this.#loop = undefined;
+      this.#isRunning = false;
     }
   }
 

@@ -9,7 +9,7 @@ import type { ModelSource } from '../weights/source.ts';
 import { GREEDY } from './core/sampling.ts';
 import { Generator } from './generator.ts';
 import { resolveLimits } from './limits.ts';
-import { loadModel, type LoadedModel } from './model.ts';
+import { openModel, uploadModel, type LoadedModel } from './model.ts';
 
 /** How far one value is from the reference's. */
 export interface TensorDifference {
@@ -68,10 +68,11 @@ export async function parity(
   let device: Device | undefined;
   try {
     const expected = await readExpected(source, options.signal);
+    const opened = await openModel(source, options.signal);
     device = await openDevice(options.gpu);
     const { vendor, architecture, description } = device.facts;
     adapter = [vendor, architecture, description].filter((name) => name !== '').join(' ');
-    const model = await loadModel(source, device, { signal: options.signal });
+    const model = await uploadModel(opened, device, { signal: options.signal });
     return { dir, adapter, ...(await compare(device, model, expected, options)) };
   } catch (error) {
     options.signal?.throwIfAborted();

@@ -53,14 +53,7 @@ export function resolveLimits(
   { kv, maxPositions }: Decoder,
   facts: DeviceFacts,
 ): ResolvedLimits {
-  for (const [name, value] of Object.entries(limits)) {
-    const isCount = typeof value !== 'number' || (Number.isSafeInteger(value) && value > 0);
-    if (!isCount) {
-      throw new RequestError(`load: ${name} is ${value}, expected a positive integer`, {
-        param: name,
-      });
-    }
-  }
+  checkCounts(limits);
   const { kvDtype = 'f16', pageSize = 16, maxSequences = 8, maxInFlight = 2 } = limits;
   const contextLength = limits.contextLength ?? Math.min(maxPositions, DEFAULT_CONTEXT);
   if (contextLength > maxPositions) {
@@ -71,22 +64,20 @@ export function resolveLimits(
   }
   const tokenBudget = Math.max(limits.tokenBudget ?? (facts.isSoftware ? 64 : 256), maxSequences);
 
-  // Keys and values of a layer are one binding each.
-  const pageBytes = kvBytesPerPage({ ...kv, pageSize, dtype: kvDtype }) / 2;
-  const most = Math.floor(facts.limits.maxStorageBufferBindingSize / pageBytes);
-  const wanted = divCeil(limits.kvTokens ?? 2 * contextLength, pageSize);
-  const pages = limits.kvTokens === undefined ? Math.min(wanted, most) : wanted;
-  if (pages > most || most === 0) {
+  const kvTokens = limits.kvTokens ?? 2 * contextLength;
+  const most = maxPages(kvBytesPerPage({ ...kv, pageSize, dtype: kvDtype }), facts);
+  const wanted = divCeil(kvTokens, pageSize);
+  if (most === 0 || (wanted > most && limits.kvTokens !== undefined)) {
     throw new DeviceLimitError(
       'maxStorageBufferBindingSize',
       facts.limits.maxStorageBufferBindingSize,
-      Math.max(pages, 1) * pageBytes,
-      `a KV cache of ${pages * pageSize} tokens does not fit; choose kvTokens ≤ ${most * pageSize}`,
+      (kvBytesPerPage({ ...kv, pageSize, dtype: kvDtype }) / 2) * wanted,
+      `a KV cache of ${kvTokens} tokens does not fit; choose kvTokens ≤ ${most * pageSize}`,
     );
   }
   return {
     contextLength,
-    pages,
+    pages: Math.min(wanted, most),
     kvDtype,
     pageSize,
     maxSequences,
@@ -94,4 +85,19 @@ export function resolveLimits(
     maxInFlight,
     measureGpuTime: limits.measureGpuTime ?? false,
   };
+}
+
+function checkCounts(limits: EngineLimits): void {
+  for (const [name, value] of Object.entries(limits)) {
+    if (typeof value === 'number' && !(Number.isSafeInteger(value) && value > 0)) {
+      throw new RequestError(`load: ${name} is ${value}, expected a positive integer`, {
+        param: name,
+      });
+    }
+  }
+}
+
+/** Pages of a layer's keys, or values, that one binding can hold; `pageBytes` is of both together. */
+function maxPages(pageBytes: number, { limits }: DeviceFacts): number {
+  return Math.floor((2 * limits.maxStorageBufferBindingSize) / pageBytes);
 }

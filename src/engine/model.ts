@@ -1,6 +1,6 @@
 import type { Device } from '../gpu/device.ts';
 import { ConfigReader } from '../models/config.ts';
-import type { Decoder } from '../models/family.ts';
+import type { Decoder, DecoderFamily } from '../models/family.ts';
 import { familyOf } from '../models/registry.ts';
 import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 import { ConfigError, TokenizerError } from '../util/errors.ts';
@@ -43,10 +43,7 @@ export interface LoadModelOptions {
  *
  * @throws {ConfigError} if it is missing or no JSON object
  */
-export async function readModelConfig(
-  source: ModelSource,
-  signal?: AbortSignal,
-): Promise<ConfigReader> {
+async function readModelConfig(source: ModelSource, signal?: AbortSignal): Promise<ConfigReader> {
   const fail = (message: string, options?: ErrorOptions): ConfigError =>
     new ConfigError(`config.json: ${message}`, options);
   const json = await readJson(source, 'config.json', fail, signal);
@@ -58,38 +55,53 @@ export async function readModelConfig(
   return new ConfigReader(json);
 }
 
+/** A model whose files have been found and checked, before anything is on a GPU. */
+export interface OpenedModel {
+  readonly name: string;
+  readonly config: ConfigReader;
+  readonly family: DecoderFamily;
+  readonly defaults: GenerationDefaults;
+  readonly checkpoint: Checkpoint;
+}
+
 /**
- * Puts a model's weights on the GPU.
+ * Reads configuration and weight headers.
  *
  * @throws {ConfigError} if the configuration is missing, damaged or of a model we cannot run
- * @throws {WeightFileError} if a weight file is damaged or does not fit the configuration
+ * @throws {WeightFileError} if a weight file is missing or damaged
  * @throws {DownloadError} if a file cannot be read
- * @throws {OutOfMemoryError} if the GPU cannot hold the weights
  * @throws `signal.reason` when aborted
  */
-export async function loadModel(
-  source: ModelSource,
-  device: Device,
-  { signal, onProgress }: LoadModelOptions = {},
-): Promise<LoadedModel> {
-  onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
+export async function openModel(source: ModelSource, signal?: AbortSignal): Promise<OpenedModel> {
   const config = await readModelConfig(source, signal);
   const family = familyOf(config);
   const defaults = await readDefaults(source, config, signal);
   const checkpoint = await openCheckpoint(source, signal);
+  return { name: source.name, config, family, defaults, checkpoint };
+}
+
+/**
+ * Puts a model's weights on the GPU.
+ *
+ * @throws {ConfigError} if a key of the configuration is missing or absurd
+ * @throws {WeightFileError} if the weights do not fit the configuration
+ * @throws {DownloadError} if a file cannot be read
+ * @throws {OutOfMemoryError} if the GPU cannot hold the weights
+ * @throws `signal.reason` when aborted
+ */
+export async function uploadModel(
+  { name, config, family, defaults, checkpoint }: OpenedModel,
+  device: Device,
+  { signal, onProgress }: LoadModelOptions = {},
+): Promise<LoadedModel> {
   const loader = new WeightLoader(device, checkpoint);
   const decoder = family.load(config, new WeightScope(loader));
   await loader.upload({
     ...(signal && { signal }),
     onProgress: (progress) => onProgress?.({ phase: 'weights', ...progress }),
   });
-  return {
-    name: source.name,
-    modelType: config.string('model_type'),
-    parameters: countParameters(checkpoint),
-    decoder,
-    defaults,
-  };
+  const modelType = config.string('model_type');
+  return { name, modelType, parameters: countParameters(checkpoint), decoder, defaults };
 }
 
 /**

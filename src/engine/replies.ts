@@ -1,7 +1,6 @@
 import type { SampleResult } from '../kernels/sample.ts';
 import type { DetokenizerStream } from '../tokenizer/detokenizer.ts';
 import { StopStrings } from '../tokenizer/stop_strings.ts';
-import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { FinishReason, Timings, Usage } from './api.ts';
 import type { GenerationHandle, Generator } from './generator.ts';
 import { seedOf, type ResolvedParams } from './params.ts';
@@ -51,6 +50,7 @@ export class Replies {
   /**
    * Queues every reply.
    *
+   * @param createStream - starts the text of a reply to a prompt
    * @param prompts - token ids; `params.n` replies each, in this order
    * @param signal - ends everything; the sink fails with its reason
    * @throws {RequestError} if a prompt is empty or does not fit; nothing is queued then
@@ -58,7 +58,7 @@ export class Replies {
    */
   constructor(
     generator: Generator,
-    tokenizer: Tokenizer,
+    createStream: (prompt: readonly number[]) => DetokenizerStream,
     prompts: readonly (readonly number[])[],
     params: ResolvedParams,
     sink: RepliesSink,
@@ -72,7 +72,7 @@ export class Replies {
       index,
       promptTokens: prompt.length,
       isFirst: index % params.n === 0,
-      detokenizer: tokenizer.createStream(),
+      detokenizer: createStream(prompt),
       stops: new StopStrings(params.stopStrings),
       handle: undefined,
       tokens: 0,

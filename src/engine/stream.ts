@@ -45,7 +45,9 @@ export class Stream<T> implements AsyncIterableIterator<T> {
     if (this.#end === 'done') return Promise.resolve({ value: undefined, done: true });
     const { error } = this.#end;
     this.#end = 'done';
-    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    // The reason of an abort can be anything.
+    // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+    return Promise.reject(error);
   }
 
   return(): Promise<IteratorResult<T>> {

@@ -85,7 +85,10 @@ export class PipelineCache {
       const { messages } = await module.getCompilationInfo();
       const errors = messages
         .filter((message) => message.type === 'error')
-        .map(({ lineNum, linePos, message }) => `${locate(name, code, lineNum)}:${linePos}: ${message}`);
+        .map(
+          ({ lineNum, linePos, message }) =>
+            `${locate(name, code, lineNum)}:${linePos}: ${message}`,
+        );
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new ShaderError(errors.length > 0 ? errors.join('\n') : `${name}.wgsl: ${reason}`, {
         cause,

@@ -71,7 +71,13 @@ export class Recorder {
     const id = this.#scratch.length;
     const sizeBytes = sizeOf(dtype, shape);
     this.#scratch.push({ sizeBytes, first: Infinity, last: -1, isKept: false });
-    return { shape, dtype, sizeBytes, memory: { kind: 'scratch', recorder: this, id }, recorder: this };
+    return {
+      shape,
+      dtype,
+      sizeBytes,
+      memory: { kind: 'scratch', recorder: this, id },
+      recorder: this,
+    };
   }
 
   /**

@@ -151,18 +151,32 @@ export class Tokenizer {
     return pieces.join('') + stream.flush();
   }
 
-  /** Starts decoding one text token by token: all it returns, put together, is what `decode` returns. */
-  createStream({ skipSpecialTokens = true }: DecodeOptions = {}): DetokenizerStream {
+  /**
+   * Starts decoding one text token by token: all it returns, put together, is what `decode` returns.
+   *
+   * @param after - ids of the text that this one continues, which is not returned again. Many tokenizers drop the
+   *   space in front of a text, so the same ids are another text at its beginning than in its middle
+   */
+  createStream(
+    { skipSpecialTokens = true }: DecodeOptions = {},
+    after: readonly number[] = [],
+  ): DetokenizerStream {
     const { library, plan, skipped } = this.#parts;
     const tokenOf = (id: number): string | undefined =>
       skipSpecialTokens && skipped.has(id) ? undefined : this.idToToken(id);
-    if (plan) return new PlannedStream(plan, tokenOf);
-    return new WholeStream((ids) => {
+    if (plan) {
+      const stream = new PlannedStream(plan, tokenOf);
+      for (const id of after) stream.push(id);
+      return stream;
+    }
+    const decode = (ids: readonly number[]): string => {
       const shown = ids.filter((id) => tokenOf(id) !== undefined);
       if (shown.length === 0) return '';
       const options = { skip_special_tokens: skipSpecialTokens };
       return attempt('decode', () => library.decode(shown, options));
-    });
+    };
+    const before = decode(after).length;
+    return new WholeStream((ids) => decode([...after, ...ids]).slice(before));
   }
 
   /** Id of a token by its spelling in the vocabulary. */

@@ -1,6 +1,10 @@
 import { expect, it } from 'vitest';
 import type { Device } from '../../src/gpu/device.ts';
-import { attention, attentionTileRows } from '../../src/kernels/attention.ts';
+import {
+  attention,
+  attentionTileRows,
+  type AttentionVariant,
+} from '../../src/kernels/attention.ts';
 import { paddedHeadDim, type KvDType } from '../../src/kernels/kv_cache.ts';
 import { ShapeError } from '../../src/util/errors.ts';
 import {
@@ -26,6 +30,7 @@ interface Case {
   readonly tableWidth?: number;
   readonly splits?: number;
   readonly dtype?: KvDType;
+  readonly variant?: AttentionVariant;
   readonly scale?: number;
   /** Largest magnitude of queries and keys. */
   readonly range?: number;
@@ -133,7 +138,14 @@ async function run(device: Device, c: Case) {
       ...queries,
       shape: [{ count: 'tokens', capacity: tokens }, heads * padded],
     } as const;
-    return { out: attention(r.tensor(rows), step.state, kv, { heads, scale, window }) };
+    return {
+      out: attention(r.tensor(rows), step.state, kv, {
+        heads,
+        scale,
+        window,
+        ...(c.variant && { variant: c.variant }),
+      }),
+    };
   });
   return { actual: out.f32, expected: reference(c, step, inputs) };
 }
@@ -171,6 +183,14 @@ const WINDOWED = { heads: 4, kvHeads: 2, headDim: 16, tableWidth: 9 };
 describeOnAdapters('attention', (open) => {
   it.each(HEADS)('$heads heads on $kvHeads of $headDim', async (shape) => {
     expect(await errorOf(await open(), { ...shape, sequences: MIXED })).toBeLessThan(2e-6);
+  });
+
+  it.each(['direct', 'tiled'] as const)('%s: runs on any adapter', async (variant) => {
+    const device = await open();
+    for (const shape of [HEADS[1], HEADS[3]]) {
+      const error = await errorOf(device, { ...shape, sequences: MIXED, splits: 3, variant });
+      expect(error).toBeLessThan(2e-6);
+    }
   });
 
   it('cuts the keys into any number of pieces', async () => {

@@ -7,11 +7,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { GREEDY, type SamplingParams } from '../../../src/engine/core/sampling.ts';
 import { Generator, type GenerationHandle } from '../../../src/engine/generator.ts';
 import { resolveLimits, type EngineLimits } from '../../../src/engine/limits.ts';
-import { loadModel } from '../../../src/engine/model.ts';
+import { openModel, uploadModel } from '../../../src/engine/model.ts';
 import { openDevice, type Device } from '../../../src/gpu/device.ts';
 import type { Decoder } from '../../../src/models/family.ts';
 import { openDirectory } from '../../../src/node/directory.ts';
-import { divCeil } from '../../../src/util/arith.ts';
 import { CONFORMANCE } from '../../support/model_files.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 
@@ -176,8 +175,8 @@ describeOnGpus('schedules', (gpu) => {
   afterAll(() => device?.dispose());
 
   it.each(MODELS)('$name: any schedule gives what each request gives alone', async (model) => {
-    const { decoder: loaded } = await loadModel(
-      openDirectory(`${CONFORMANCE}/${model.name}`),
+    const { decoder: loaded } = await uploadModel(
+      await openModel(openDirectory(`${CONFORMANCE}/${model.name}`)),
       device,
     );
     const decoder: Decoder = { ...loaded, maxPositions: CONTEXT };
