@@ -67,11 +67,11 @@ export async function parity(
   let adapter = 'none';
   let device: Device | undefined;
   try {
-    const expected = await readExpected(source, options.signal);
-    const opened = await openModel(source, options.signal);
     device = await openDevice(options.gpu);
     const { vendor, architecture, description } = device.facts;
     adapter = [vendor, architecture, description].filter((name) => name !== '').join(' ');
+    const opened = await openModel(source, options.signal);
+    const expected = await readExpected(source, options.signal);
     const model = await uploadModel(opened, device, { signal: options.signal });
     return { dir, adapter, ...(await compare(device, model, expected, options)) };
   } catch (error) {

@@ -155,9 +155,9 @@ describe('numbers that TypeScript and WGSL share', () => {
     expect(words.subarray(0, SAMPLE_ROW_WORDS).every((word) => word === 0)).toBe(true);
   });
 
-  it('marks of token ids', () => {
+  it('the marks of token ids and of their history', () => {
     expect(constant(FILES['embedding'], 'LAST_TOKEN')).toBe(LAST_TOKEN);
-    expect(HISTORY_PROMPT).toBe(0x8000_0000);
+    expect(FILES['sample_scan']).toContain(`past & 0x${(HISTORY_PROMPT - 1).toString(16)}u`);
   });
 
   it('the activations, in order', () => {
