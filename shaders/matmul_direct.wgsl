@@ -1,7 +1,7 @@
 // matmul_direct: y[r, n] = sum_k x[r, k] * weight[n, k] (+ bias[n]) (+ residual[r, n])
 //
 //   x [rows, 4 * K4] f32      weight [N, 4 * K4]      bias [N_TOTAL] f32      residual, y [rows, N_TOTAL] f32
-//   grid  (N / (WORKGROUP * BLOCK), rows / BLOCK); a thread computes BLOCK x BLOCK elements of y
+//   grid  (N / (WORKGROUP * COLS), rows / ROWS); a thread computes ROWS x COLS elements of y
 //
 // No workgroup memory and no barriers: for devices that run the threads of a workgroup one after another.
 
@@ -10,7 +10,8 @@ const K4: u32 = 6u;
 const N: u32 = 5u;
 const N_FIRST: u32 = 0u;
 const N_TOTAL: u32 = 5u;
-const BLOCK: u32 = 4u;
+const ROWS: u32 = 4u;
+const COLS: u32 = 4u;
 const ROW_COUNT: u32 = 0u;
 const HAS_BIAS: bool = true;
 const HAS_RESIDUAL: bool = true;
@@ -31,17 +32,17 @@ fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let first_n = (group.x * WORKGROUP + thread) * BLOCK;
-  let first_row = group.y * BLOCK;
-  let rows = min(BLOCK, count(ROW_COUNT) - first_row);
+  let first_n = (group.x * WORKGROUP + thread) * COLS;
+  let first_row = group.y * ROWS;
+  let rows = min(ROWS, count(ROW_COUNT) - first_row);
 
-  var sums: array<array<f32, BLOCK>, BLOCK>;
+  var sums: array<array<f32, COLS>, ROWS>;
   for (var k = 0u; k < K4; k++) {
-    var v: array<vec4f, BLOCK>;
+    var v: array<vec4f, ROWS>;
     for (var r = 0u; r < rows; r++) {
       v[r] = x[(first_row + r) * K4 + k];
     }
-    for (var j = 0u; j < BLOCK; j++) {
+    for (var j = 0u; j < COLS; j++) {
       let w = weight4(weight[min(first_n + j, N - 1u) * K4 + k]);
       for (var r = 0u; r < rows; r++) {
         sums[r][j] += dot(v[r], w);
@@ -50,7 +51,7 @@ fn main(
   }
 
   for (var r = 0u; r < rows; r++) {
-    for (var j = 0u; j < BLOCK; j++) {
+    for (var j = 0u; j < COLS; j++) {
       let n = first_n + j;
       if (n < N) {
         let out = (first_row + r) * N_TOTAL + N_FIRST + n;

@@ -1,8 +1,9 @@
 import type { DeviceFacts } from '../gpu/device.ts';
-import { kvBytesPerPage, type KvDType } from '../kernels/kv_cache.ts';
+import { KV_DTYPES, kvBytesPerPage, type KvDType } from '../kernels/kv_cache.ts';
 import type { Decoder } from '../models/family.ts';
 import { divCeil } from '../util/arith.ts';
 import { DeviceLimitError, RequestError } from '../util/errors.ts';
+import { describeValue } from '../util/objects.ts';
 
 /** Sizes an engine is set up with. All optional; the defaults suit a page with a few conversations. */
 export interface EngineLimits {
@@ -39,13 +40,23 @@ export interface ResolvedLimits {
   readonly measureGpuTime: boolean;
 }
 
+const COUNTS = [
+  'contextLength',
+  'kvTokens',
+  'pageSize',
+  'maxSequences',
+  'tokenBudget',
+  'maxInFlight',
+] as const satisfies readonly (keyof EngineLimits)[];
+
 /** Longest context that an engine takes unasked, in tokens. */
 export const DEFAULT_CONTEXT = 4096;
 
 /**
  * Fills in the sizes that were not given and checks them against the model and the device.
  *
- * @throws {RequestError} if a size is not a positive integer, or the context is longer than the model's
+ * @throws {RequestError} if a size is not a positive integer, the KV type is unknown, or the context is longer than the
+ *   model's
  * @throws {DeviceLimitError} if the KV cache does not fit in the device's bindings
  */
 export function resolveLimits(
@@ -53,7 +64,7 @@ export function resolveLimits(
   { kv, maxPositions }: Decoder,
   facts: DeviceFacts,
 ): ResolvedLimits {
-  checkCounts(limits);
+  checkOptions(limits);
   const { kvDtype = 'f16', pageSize = 16, maxSequences = 8, maxInFlight = 2 } = limits;
   const contextLength = limits.contextLength ?? Math.min(maxPositions, DEFAULT_CONTEXT);
   if (contextLength > maxPositions) {
@@ -87,13 +98,22 @@ export function resolveLimits(
   };
 }
 
-function checkCounts(limits: EngineLimits): void {
-  for (const [name, value] of Object.entries(limits)) {
-    if (typeof value === 'number' && !(Number.isSafeInteger(value) && value > 0)) {
-      throw new RequestError(`load: ${name} is ${value}, expected a positive integer`, {
-        param: name,
-      });
+function checkOptions(limits: EngineLimits): void {
+  for (const name of COUNTS) {
+    const value = limits[name];
+    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
+      throw new RequestError(
+        `load: ${name} is ${describeValue(value)}, expected a positive integer`,
+        { param: name },
+      );
     }
+  }
+  const { kvDtype = 'f16' } = limits;
+  if (!KV_DTYPES.includes(kvDtype)) {
+    throw new RequestError(
+      `load: kvDtype is ${describeValue(kvDtype)}, expected one of: ${KV_DTYPES.join(', ')}`,
+      { param: 'kvDtype' },
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 import { MAX_TOP_LOGPROBS } from '../kernels/sample.ts';
 import { RequestError } from '../util/errors.ts';
-import { describeValue } from '../util/objects.ts';
+import { describeValue, isRecord } from '../util/objects.ts';
 import type { GenerationParams } from './api.ts';
 import type { SamplingParams } from './core/sampling.ts';
 import type { GenerationDefaults } from './model.ts';
@@ -157,6 +157,12 @@ function readLogitBias(
   bias: GenerationParams['logit_bias'],
   vocab: number,
 ): ReadonlyMap<number, number> {
+  if (!isRecord(bias ?? {})) {
+    throw new RequestError(
+      `request: logit_bias is ${describeValue(bias)}, expected an object of token ids and numbers`,
+      { param: 'logit_bias' },
+    );
+  }
   const entries = Object.entries(bias ?? {}).map(([key, value]): [number, number] => [
     Number(key),
     checkNumber('logit_bias', value, -100, 100),

@@ -177,7 +177,10 @@ export class Device {
         resolve(this.#failure);
       };
     });
-    gpu.addEventListener('uncapturederror', ({ error }) => this.#fail(namedError(error, 'device')));
+    gpu.addEventListener('uncapturederror', (event) => {
+      event.preventDefault(); // said by `failure`, not on the console
+      this.#fail(namedError(event.error, 'device'));
+    });
     void gpu.lost.then(({ reason, message }) => {
       if (this.#isDisposed) return;
       this.#fail(

@@ -3,7 +3,8 @@ import { sizeOf, type DeviceTensor } from '../gpu/tensor.ts';
 import { roundUp } from '../util/arith.ts';
 
 /** Element types a KV cache can have. */
-export type KvDType = 'f32' | 'f16';
+export const KV_DTYPES = ['f32', 'f16'] as const;
+export type KvDType = (typeof KV_DTYPES)[number];
 
 /** Sizes of one layer's cache. */
 export interface KvShape {

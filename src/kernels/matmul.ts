@@ -56,8 +56,9 @@ export const FEW_ROWS = 8;
 const FEW_COLUMNS = 4;
 const TILE = 64;
 const PLAIN_WORKGROUP = 64;
-/** Rows and columns of the block of `direct` that a thread computes. */
-const DIRECT_BLOCK = 4;
+/** Rows and columns of y that a thread of `direct` computes. */
+const DIRECT_ROWS = 4;
+const DIRECT_COLS = 8;
 const DIRECT_WORKGROUP = 16;
 
 export interface MatmulOptions {
@@ -136,11 +137,11 @@ function configure(
         grid: [groupsOf(outputs, PLAIN_WORKGROUP), groupsOf(rows, 1)],
       };
     case 'direct': {
-      const block = Math.min(capacityOf(rows), DIRECT_BLOCK);
+      const ROWS = Math.min(capacityOf(rows), DIRECT_ROWS);
       return {
         kernel: direct,
-        extra: { K4: cols / 4, BLOCK: block, ROW_COUNT, WORKGROUP: DIRECT_WORKGROUP },
-        grid: [groupsOf(outputs, DIRECT_WORKGROUP * block), groupsOf(rows, block)],
+        extra: { K4: cols / 4, ROWS, COLS: DIRECT_COLS, ROW_COUNT, WORKGROUP: DIRECT_WORKGROUP },
+        grid: [groupsOf(outputs, DIRECT_WORKGROUP * DIRECT_COLS), groupsOf(rows, ROWS)],
       };
     }
     case 'few': {

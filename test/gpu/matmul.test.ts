@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseMatmul, matmul, type MatmulVariant } from '../../src/kernels/matmul.ts';
+import { matmul, type MatmulVariant } from '../../src/kernels/matmul.ts';
 import type { Matrix } from '../../src/kernels/matrix.ts';
 import { describeOnAdapters } from '../support/on_adapters.ts';
 import { random, relativeError, runOp, upload } from '../support/run_op.ts';
@@ -50,16 +50,6 @@ function variantsOf({ rows, inputs }: Case): readonly MatmulVariant[] {
   return inputs % 4 === 0 ? ['plain', ...fast] : ['plain'];
 }
 
-describe('chooseMatmul', () => {
-  it('goes by the rows a step can have, by alignment, and by what barriers cost', () => {
-    const hardware = { hasSlowBarriers: false };
-    expect(chooseMatmul(hardware, { count: 'tokens', capacity: 8 }, 64)).toBe('few');
-    expect(chooseMatmul(hardware, { count: 'tokens', capacity: 9 }, 64)).toBe('tile');
-    expect(chooseMatmul(hardware, 1, 62)).toBe('plain');
-    expect(chooseMatmul({ hasSlowBarriers: true }, 1, 64)).toBe('direct');
-  });
-});
-
 describeOnAdapters('matmul', (open) => {
   describe.each(CASES)('[$rows, $inputs] × [$outputs, $inputs] $dtype', (shape) => {
     const { rows, inputs, outputs, dtype, shardRows = outputs, extras = false } = shape;
@@ -93,6 +83,18 @@ describeOnAdapters('matmul', (open) => {
     });
     const expected = reference(x, stored, 8).subarray(0, 66 * 40);
     expect(relativeError(y.f32.subarray(0, 66 * 40), expected)).toBeLessThan(2e-6);
+  });
+
+  it('has no limit on the outputs but memory', async () => {
+    const device = await open();
+    const outputs = 4 * device.facts.limits.maxComputeWorkgroupsPerDimension + 6;
+    const x = random(4, 7);
+    const values = random(outputs * 4, 8);
+    const { matrix } = uploadMatrix(device, 'f32', outputs, 4, values);
+    const { y } = await runOp(device, {}, (r) => ({
+      y: matmul(r.tensor(upload(device, 'f32', [1, 4], x)), matrix),
+    }));
+    expect(relativeError(y.f32, reference(x, values, 4))).toBeLessThan(2e-6);
   });
 
   it('names operands of the wrong shape', async () => {
