@@ -127,8 +127,10 @@ function checkLimits(limits: GPUSupportedLimits): void {
 }
 
 function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFacts {
-  const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
-  const names = `${vendor} ${architecture} ${adapter.info.device} ${description}`.toLowerCase();
+  // Chrome has `info` from 127 and `info.isFallbackAdapter` from 140.
+  const info: Partial<GPUAdapterInfo> = adapter.info ?? {};
+  const { vendor = '', architecture = '', description = '', isFallbackAdapter = false } = info;
+  const names = `${vendor} ${architecture} ${info.device} ${description}`.toLowerCase();
   const { limits, features } = device;
   return {
     vendor,

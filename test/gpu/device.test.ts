@@ -205,6 +205,14 @@ describe('openDevice', () => {
     await expect(opening).rejects.toMatchObject({ limit: name, available, needed });
   });
 
+  it('does without the description that older browsers do not give', async () => {
+    const gpu = await openGpu('null');
+    const adapter = await gpu.requestAdapter();
+    const requestDevice = (descriptor?: GPUDeviceDescriptor) => adapter?.requestDevice(descriptor);
+    const device = await open(altered(gpu, { info: undefined, requestDevice }));
+    expect(device.facts).toMatchObject({ vendor: '', description: '', isSoftware: false });
+  });
+
   it('says why an adapter gives no device', async () => {
     const requestDevice = () => Promise.reject(new DOMException('used already', 'OperationError'));
     const opening = openDevice(altered(await openGpu('null'), { requestDevice }));
