@@ -54,6 +54,7 @@ export class Stream<T> implements AsyncIterableIterator<T> {
     this.#values.length = 0;
     if (this.#end === undefined) this.#onCancel();
     this.#close('done');
+    this.#end = 'done'; // an error that nobody asked for is dropped
     return Promise.resolve({ value: undefined, done: true });
   }
 
@@ -66,9 +67,7 @@ export class Stream<T> implements AsyncIterableIterator<T> {
     this.#end = end;
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { resolve, reject } of waiting) {
-      if (end === 'done') resolve({ value: undefined, done: true });
-      else reject(end.error);
-    }
+    // Only the first hears of an error, as from any iterator.
+    for (const { resolve, reject } of waiting) this.next().then(resolve, reject);
   }
 }

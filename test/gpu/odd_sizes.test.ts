@@ -42,12 +42,6 @@ const CASES: readonly Case[] = [
     tokens: 37,
   },
   {
-    name: 'sizes that are no multiple of 4',
-    sizes: { ...BASE, hidden_size: 50, intermediate_size: 67, head_dim: 10, vocab_size: 83 },
-    dtype: 'f16',
-    tokens: 9,
-  },
-  {
     name: 'odd rows and columns in 16 bits',
     sizes: { ...BASE, hidden_size: 45, intermediate_size: 33, head_dim: 6, vocab_size: 51 },
     dtype: 'bf16',
@@ -66,7 +60,7 @@ const CASES: readonly Case[] = [
     tokens: 1,
   },
   {
-    name: '7 heads of 18, biases, 130 tokens over page edges',
+    name: '7 heads of 18, biases, mixed dtypes, 130 tokens over page edges',
     sizes: {
       ...BASE,
       hidden_size: 28,
@@ -77,33 +71,21 @@ const CASES: readonly Case[] = [
       mlp_bias: true,
     },
     dtype: 'f16',
+    mixed: true,
     tokens: 130,
   },
   {
-    name: '6 heads on 3, window 5 over 70 tokens',
+    name: '6 heads on 3, window 21 over 70 tokens',
     sizes: {
       ...BASE,
       num_attention_heads: 6,
       num_key_value_heads: 3,
       head_dim: 8,
-      sliding_window: 5,
+      sliding_window: 21,
       num_hidden_layers: 2,
     },
     dtype: 'bf16',
     tokens: 70,
-  },
-  {
-    name: 'window 33 across pages',
-    sizes: { ...BASE, num_key_value_heads: 1, head_dim: 12, sliding_window: 33 },
-    dtype: 'f32',
-    tokens: 80,
-  },
-  {
-    name: 'mixed dtypes, head of 96',
-    sizes: { ...BASE, num_attention_heads: 2, num_key_value_heads: 1, head_dim: 96 },
-    dtype: 'f16',
-    mixed: true,
-    tokens: 20,
   },
 ];
 

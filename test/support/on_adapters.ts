@@ -2,15 +2,15 @@ import { afterAll, beforeAll, beforeEach, describe, type TestContext } from 'vit
 import { openDevice, type Device, type OpenDeviceOptions } from '../../src/gpu/device.ts';
 import { openTestGpu, TEST_ADAPTERS } from './adapters.ts';
 
-/** Devices that every GPU test runs on: each adapter as it is, and one without its optional features. */
+/** A device as poor as WebGPU allows. */
 const RESTRICTED: OpenDeviceOptions = {
   without: ['shader-f16', 'subgroups', 'timestamp-query'],
   defaultLimits: true,
 };
 
 /**
- * Runs a block of tests once on every adapter of this machine, and once more with the optional features
- * withheld and the default limits. Tests on an adapter that is not there are skipped with the reason.
+ * Runs a block of tests once on every adapter of this machine, and on the first of them once more with the optional
+ * features withheld and the default limits. Tests on an adapter that is not there are skipped with the reason.
  *
  * @param block - gets a function that yields the device; a device serves all tests of a block
  */
@@ -18,11 +18,12 @@ export function describeOnAdapters(
   name: string,
   block: (open: () => Promise<Device>) => void,
 ): void {
-  for (const adapter of TEST_ADAPTERS) {
-    for (const [label, options] of [
+  for (const [i, adapter] of TEST_ADAPTERS.entries()) {
+    const devices: readonly (readonly [string, OpenDeviceOptions])[] = [
       [adapter, {}],
       [`${adapter}, no optional features, default limits`, RESTRICTED],
-    ] as const) {
+    ];
+    for (const [label, options] of i === 0 ? devices : devices.slice(0, 1)) {
       describe(`${name} on ${label}`, () => {
         let device: Device | undefined;
         let missing: string | undefined;

@@ -83,7 +83,7 @@ export function draw(z: Float64Array, params: SampleParams): ReferenceDraw {
 }
 
 /** The exponential variate of (seed, position, token). */
-export function exponential(
+function exponential(
   { seedLow, seedHigh, position }: Pick<SampleParams, 'seedLow' | 'seedHigh' | 'position'>,
   token: number,
 ): number {
@@ -92,7 +92,7 @@ export function exponential(
 }
 
 /** Jarzynski & Olano 2020, listing 9. */
-export function pcg4d(counter: readonly [number, number, number, number]): Uint32Array {
+function pcg4d(counter: readonly [number, number, number, number]): Uint32Array {
   const [x, y, z, w] = counter.map((n) => (Math.imul(n, 1664525) + 1013904223) | 0) as [
     number,
     number,

@@ -78,6 +78,26 @@ describe('DetokenizerStream', () => {
     expect(streamed(tokenizer, ids, true)).toEqual(['', '', ' the', '']);
   });
 
+  it('goes on where another text ended', () => {
+    const tokenizer = tiny('byte fallback');
+    const the = idOf(tokenizer, '▁the');
+    expect(tokenizer.createStream().push(the)).toBe('the');
+    expect(tokenizer.createStream({}, [the]).push(the)).toBe(' the');
+    // A special token stands for no text.
+    expect(tokenizer.createStream({}, [idOf(tokenizer, '<s>')]).push(the)).toBe('the');
+    for (const [, tokenizer] of tinyTokenizers) {
+      const ids = fc.array(fc.nat(tokenizer.vocabSize - 1), { maxLength: 6 });
+      fc.assert(
+        fc.property(ids, ids, (before, after) => {
+          const stream = tokenizer.createStream({}, before);
+          const text = after.map((id) => stream.push(id)).join('') + stream.flush();
+          expect(tokenizer.decode([...before, ...after]).endsWith(text)).toBe(true);
+        }),
+        { numRuns: 50 },
+      );
+    }
+  });
+
   it('holds back a space that clean-up may remove', () => {
     const tokenizer = tiny('metaspace, clean-up');
     const ids = ['n', '▁', '.', '▁', 'x'].map((t) => idOf(tokenizer, t));

@@ -1,0 +1,198 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigReader } from '../../../src/models/config.ts';
+import { familyOf } from '../../../src/models/registry.ts';
+import { ConfigError } from '../../../src/util/errors.ts';
+
+const reader = (json: object): ConfigReader => new ConfigReader({ model_type: 'llama', ...json });
+
+function failureOf(read: () => unknown): ConfigError {
+  try {
+    read();
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  return expect.fail('nothing was thrown');
+}
+
+describe('ConfigReader', () => {
+  it.each([null, undefined, 5, 'a', [], [{}]])('refuses %o', (json) => {
+    expect(failureOf(() => new ConfigReader(json)).message).toMatch(
+      /^config\.json: not a JSON obj/,
+    );
+  });
+
+  it('reads values, and fallbacks where they are absent or null', () => {
+    const json = reader({ size: 3, none: null, text: 'x', flag: true, eps: 1e-6 });
+    expect(json.size('size')).toBe(3);
+    expect(json.size('none', 4)).toBe(4);
+    expect(json.optionalSize('none')).toBeUndefined();
+    expect(json.optionalSize('size')).toBe(3);
+    expect(json.string('text')).toBe('x');
+    expect(json.flag('flag', false)).toBe(true);
+    expect(json.flag('absent', true)).toBe(true);
+    expect(json.positive('eps')).toBe(1e-6);
+    expect(json.object('absent')).toBeUndefined();
+  });
+
+  it.each([0, -1, 1.5, '3', true, [], {}, 2 ** 31, Number.NaN])('a size is not %o', (value) => {
+    const error = failureOf(() => reader({ size: value }).size('size'));
+    expect(error.key).toBe('size');
+    expect(error.message).toBe(
+      `config.json (llama): "size" is ${JSON.stringify(value)}, expected a positive integer`,
+    );
+  });
+
+  it.each([0, -1, '1', Infinity])('a positive number is not %o', (value) => {
+    const error = failureOf(() => reader({ eps: value }).positive('eps'));
+    expect(error.message).toMatch(/"eps" is .*, expected a positive number/);
+  });
+
+  it('names what is missing or of another kind', () => {
+    const json = reader({ object: [], flag: 1, text: 2 });
+    expect(failureOf(() => json.size('size')).message).toMatch(/"size" is missing, expected/);
+    expect(failureOf(() => json.object('object')).message).toMatch(/"object" is \[\], expected an/);
+    expect(failureOf(() => json.flag('flag', true)).message).toMatch(/"flag" is 1, expected true/);
+    expect(failureOf(() => json.string('text')).message).toMatch(/"text" is 2, expected a string/);
+  });
+
+  it('refuses weights in a quantized layout', () => {
+    const config = { quantization_config: { quant_method: 'gptq' } };
+    const error = failureOf(() => reader(config));
+    expect(error.key).toBe('quantization_config');
+    expect(error.message).toMatch(/names the layout "gptq".*original repository/);
+  });
+
+  it('shares the width out over the heads, unless head_dim says otherwise', () => {
+    const heads = { num_attention_heads: 8, num_key_value_heads: 2 };
+    expect(reader(heads).attentionHeads(64)).toEqual({ heads: 8, kvHeads: 2, headDim: 8 });
+    expect(reader({ ...heads, head_dim: 24 }).attentionHeads(60)).toMatchObject({ headDim: 24 });
+    expect(reader({ num_attention_heads: 4 }).attentionHeads(64)).toMatchObject({ kvHeads: 4 });
+    expect(failureOf(() => reader(heads).attentionHeads(60)).message).toMatch(
+      /"num_attention_heads" is 8, expected a divisor of hidden_size 60/,
+    );
+    const uneven = reader({ num_attention_heads: 8, num_key_value_heads: 16 });
+    expect(failureOf(() => uneven.attentionHeads(64)).key).toBe('num_key_value_heads');
+  });
+
+  it('knows activations by the names of Transformers', () => {
+    const activation = (hidden_act?: string) =>
+      reader({ hidden_act }).activation('hidden_act', 'silu');
+    expect(activation()).toBe('silu');
+    expect(activation('swish')).toBe('silu');
+    expect(activation('gelu')).toBe('gelu');
+    expect(activation('gelu_pytorch_tanh')).toBe('gelu_tanh');
+    expect(failureOf(() => activation('mish')).message).toMatch(/is "mish", expected one of: silu/);
+    expect(failureOf(() => activation('toString')).key).toBe('hidden_act');
+  });
+});
+
+describe('rope', () => {
+  const older = (rope_scaling: object | null, more: object = {}) =>
+    reader({ rope_theta: 500, max_position_embeddings: 64, rope_scaling, ...more }).rope(16);
+  const newer = (rope_parameters: object, more: object = {}) =>
+    reader({ max_position_embeddings: 64, rope_parameters, ...more }).rope(16);
+
+  it('is the same in both spellings', () => {
+    const plain = { theta: 500, rotaryDim: 16, scaling: { type: 'default' } };
+    expect(older(null)).toEqual(plain);
+    expect(newer({ rope_theta: 500, rope_type: 'default' })).toEqual(plain);
+    // The newer spelling also occurs with theta outside.
+    expect(newer({ rope_type: 'default' }, { rope_theta: 500 })).toEqual(plain);
+    expect(reader({}).rope(16)).toEqual({ ...plain, theta: 10000 });
+
+    const scaling = { type: 'linear', factor: 4 };
+    for (const json of [scaling, { rope_type: 'linear', factor: 4 }]) {
+      expect(older(json)).toEqual({ ...plain, scaling });
+      expect(newer({ rope_theta: 500, ...json })).toEqual({ ...plain, scaling });
+    }
+  });
+
+  it('rotates a part of each head where that is asked for', () => {
+    expect(older(null, { partial_rotary_factor: 0.5 }).rotaryDim).toBe(8);
+    for (const partial_rotary_factor of [0.01, 0.45, 2]) {
+      expect(() => older(null, { partial_rotary_factor })).toThrow(/expected an even number/);
+    }
+  });
+
+  it('reads every kind of scaling', () => {
+    expect(older({ type: 'dynamic', factor: 2 }).scaling).toEqual({
+      type: 'dynamic',
+      factor: 2,
+      maxPositions: 64,
+    });
+    const llama3 = {
+      rope_type: 'llama3',
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 32,
+    };
+    expect(older(llama3).scaling).toEqual({
+      type: 'llama3',
+      factor: 8,
+      lowFreqFactor: 1,
+      highFreqFactor: 4,
+      originalPositions: 32,
+    });
+    const yarn = { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32 };
+    expect(older(yarn).scaling).toEqual({
+      type: 'yarn',
+      factor: 4,
+      originalPositions: 32,
+      betaFast: 32,
+      betaSlow: 1,
+      truncate: true,
+      attentionFactor: 0.1 * Math.log(4) + 1,
+    });
+  });
+
+  it('finds what yarn leaves unsaid', () => {
+    const yarn = (more: object) => older({ rope_type: 'yarn', factor: 40, ...more }).scaling;
+    expect(yarn({ attention_factor: 0.5 })).toMatchObject({ attentionFactor: 0.5 });
+    // DeepSeek: the ratio of two amplitudes.
+    const { attentionFactor } = {
+      attentionFactor: 0,
+      ...yarn({ mscale: 0.8, mscale_all_dim: 1.2 }),
+    };
+    expect(attentionFactor).toBeCloseTo(0.897720452429, 10);
+    expect(yarn({ factor: 0.5 })).toMatchObject({ attentionFactor: 1 });
+    const bare = { rope_type: 'yarn', original_max_position_embeddings: 16 };
+    expect(older(bare).scaling).toMatchObject({ factor: 4, originalPositions: 16 });
+  });
+
+  it.each([
+    [{ type: 'magic' }, 'type', /"rope_scaling\.type" is "magic", expected one of: default/],
+    [{ rope_type: 5 }, 'rope_type', /"rope_scaling\.rope_type" is 5, expected a string/],
+    [{ type: 'linear' }, 'factor', /"rope_scaling\.factor" is missing/],
+    [{ type: 'dynamic', factor: -1 }, 'factor', /"rope_scaling\.factor" is -1/],
+    [
+      { type: 'llama3', factor: 8 },
+      'low_freq_factor',
+      /"rope_scaling\.low_freq_factor" is missing/,
+    ],
+    [{ type: 'yarn', factor: 4, truncate: 1 }, 'truncate', /"rope_scaling\.truncate" is 1/],
+  ])('refuses %o', (json, key, message) => {
+    const error = failureOf(() => older(json));
+    expect(error.key).toBe(key);
+    expect(error.message).toMatch(message);
+  });
+
+  it('refuses an odd head', () => {
+    expect(failureOf(() => reader({ head_dim: 15 }).rope(15)).key).toBe('head_dim');
+  });
+});
+
+describe('familyOf', () => {
+  it('finds the family, or lists those there are', () => {
+    expect(familyOf(reader({ model_type: 'llama' }))).toBe(
+      familyOf(reader({ model_type: 'mistral' })),
+    );
+    const error = failureOf(() => familyOf(reader({ model_type: 'bert' })));
+    expect(error.key).toBe('model_type');
+    expect(error.message).toMatch(/model_type "bert" is not supported.*llama, mistral/);
+    expect(failureOf(() => familyOf(new ConfigReader({}))).message).toMatch(
+      /"model_type" is missing/,
+    );
+  });
+});
