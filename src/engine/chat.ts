@@ -11,8 +11,8 @@ import type {
   FinishReason,
   TokenLogprob,
 } from './api.ts';
-import { resolveParams } from './params.ts';
-import { Replies, type Delta } from './replies.ts';
+import { checkParams, resolveParams } from './params.ts';
+import { Replies, type Delta, type RepliesSink } from './replies.ts';
 import { newId, overflowRoom, type EngineParts } from './parts.ts';
 import { Stream } from './stream.ts';
 
@@ -49,8 +49,8 @@ export class ChatCompletions {
   async create(
     params: ChatCompletionParams,
   ): Promise<ChatCompletion | AsyncIterableIterator<ChatCompletionChunk>> {
-    const parts = this.#parts();
-    const { tokenizer, generator, model } = parts;
+    const { tokenizer, generator, model } = this.#parts();
+    checkParams(params);
     const resolved = resolveParams(params, spelling(params), model.defaults, model.decoder.vocab);
     const room = overflowRoom(generator, resolved);
     const prompt = renderPrompt(tokenizer, params, room);
@@ -60,7 +60,7 @@ export class ChatCompletions {
       model: model.name,
     };
 
-    const start = (sink: ConstructorParameters<typeof Replies>[4]): Replies =>
+    const start: Start = (sink) =>
       new Replies(
         generator,
         () => tokenizer.createStream(),
@@ -77,7 +77,7 @@ export class ChatCompletions {
 }
 
 type Head = Pick<ChatCompletion, 'id' | 'created' | 'model'>;
-type Start = (sink: ConstructorParameters<typeof Replies>[4]) => Replies;
+type Start = (sink: RepliesSink) => Replies;
 
 function spelling(params: ChatCompletionParams): Parameters<typeof resolveParams>[1] {
   const { logprobs, top_logprobs: top } = params;
@@ -149,22 +149,14 @@ function streamChunks(
       },
     ],
   });
-  // One chunk is held back, because the last one carries the usage.
-  let held: ChatCompletionChunk | undefined;
   const replies = start({
-    delta(delta) {
+    delta(delta, usage) {
       const isSilent = delta.text === '' && delta.tokens.length === 0 && begun.has(delta.index);
       if (isSilent && delta.finishReason === null) return;
       const chunk = chunkOf(delta);
       begun.add(delta.index);
-      if (delta.finishReason === null) stream.push(chunk);
-      else {
-        if (held !== undefined) stream.push(held);
-        held = chunk;
-      }
-    },
-    end(usage) {
-      if (held !== undefined) stream.push({ ...held, usage });
+      stream.push({ ...chunk, ...(usage && { usage }) });
+      if (usage === undefined) return;
       if (includesUsage) {
         stream.push({ ...head, object: 'chat.completion.chunk', choices: [], usage });
       }
@@ -186,12 +178,11 @@ function collect(
   const reasons = Array.from({ length: n }, (): FinishReason => 'stop');
   return new Promise((resolve, reject) => {
     start({
-      delta(delta) {
+      delta(delta, usage) {
         texts[delta.index] += delta.text;
         tokens[delta.index]?.push(...delta.tokens);
         if (delta.finishReason !== null) reasons[delta.index] = delta.finishReason;
-      },
-      end(usage) {
+        if (usage === undefined) return;
         const choices = texts.map((content, index) => ({
           index,
           message: { role: 'assistant' as const, content },

@@ -10,9 +10,9 @@ import type {
   CompletionParams,
   FinishReason,
 } from './api.ts';
-import { checkTokenIds, resolveParams } from './params.ts';
+import { checkParams, checkTokenIds, resolveParams } from './params.ts';
 import { newId, overflowRoom, type EngineParts } from './parts.ts';
-import { Replies, type Delta } from './replies.ts';
+import { Replies, type Delta, type RepliesSink } from './replies.ts';
 import { Stream } from './stream.ts';
 
 /** Continuations of texts, in the shapes of OpenAI's completions. */
@@ -41,6 +41,7 @@ export class Completions {
     params: CompletionParams,
   ): Promise<Completion | AsyncIterableIterator<CompletionChunk>> {
     const { tokenizer, generator, model } = this.#parts();
+    checkParams(params);
     const { vocab } = model.decoder;
     const spelling = {
       maxTokens: { param: 'max_tokens', value: params.max_tokens },
@@ -75,7 +76,7 @@ interface Run {
   /** What each reply begins with: the echoed prompt or nothing. */
   readonly texts: readonly string[];
   readonly includesUsage: boolean;
-  readonly start: (sink: ConstructorParameters<typeof Replies>[4]) => Replies;
+  readonly start: (sink: RepliesSink) => Replies;
 }
 
 function readPrompts(
@@ -128,21 +129,12 @@ function streamChunks(run: Run): AsyncIterableIterator<CompletionChunk> {
       choices: [{ index, text: shown, finish_reason: finishReason, logprobs }],
     };
   };
-  // One chunk is held back, because the last one carries the usage.
-  let held: CompletionChunk | undefined;
   const replies = run.start({
-    delta(delta) {
+    delta(delta, usage) {
       const isSilent = delta.text === '' && delta.tokens.length === 0;
       if (isSilent && delta.finishReason === null) return;
-      const chunk = chunkOf(delta);
-      if (delta.finishReason === null) stream.push(chunk);
-      else {
-        if (held !== undefined) stream.push(held);
-        held = chunk;
-      }
-    },
-    end(usage) {
-      if (held !== undefined) stream.push({ ...held, usage });
+      stream.push({ ...chunkOf(delta), ...(usage && { usage }) });
+      if (usage === undefined) return;
       if (includesUsage) stream.push({ ...head, object: 'text_completion', choices: [], usage });
       stream.end();
     },
@@ -159,14 +151,13 @@ function collect({ head, tokenizer, texts, start }: Run): Promise<Completion> {
   }));
   return new Promise((resolve, reject) => {
     start({
-      delta({ index, text, tokens, finishReason }) {
+      delta({ index, text, tokens, finishReason }, usage) {
         const reply = replies[index];
         if (reply === undefined) return;
         reply.text += text;
         reply.tokens.push(...tokens);
         reply.reason = finishReason ?? reply.reason;
-      },
-      end(usage) {
+        if (usage === undefined) return;
         const choices = replies.map(
           ({ text, tokens, reason }, index): CompletionChoice<FinishReason> => ({
             index,

@@ -7,7 +7,10 @@ import { describeValue } from '../util/objects.ts';
 
 /** Sizes an engine is set up with. All optional; the defaults suit a page with a few conversations. */
 export interface EngineLimits {
-  /** Most tokens of a prompt and its reply; default: the model's own, at most 4096. */
+  /**
+   * Most tokens of a prompt and its reply; default: the model's own, at most 4096. May be longer than the model's own
+   * only where its RoPE scaling is dynamic.
+   */
   readonly contextLength?: number;
   /** Tokens the KV cache holds for all requests and reusable prefixes; default: two contexts. */
   readonly kvTokens?: number;
@@ -40,14 +43,15 @@ export interface ResolvedLimits {
   readonly measureGpuTime: boolean;
 }
 
-const COUNTS = [
-  'contextLength',
-  'kvTokens',
-  'pageSize',
-  'maxSequences',
-  'tokenBudget',
-  'maxInFlight',
-] as const satisfies readonly (keyof EngineLimits)[];
+/** The most of each size that is not a slip of the pen. */
+const MAXIMA = {
+  contextLength: 2 ** 24,
+  kvTokens: 2 ** 24,
+  pageSize: 1024,
+  maxSequences: 1024,
+  tokenBudget: 2 ** 16,
+  maxInFlight: 64,
+} as const satisfies Partial<Record<keyof EngineLimits, number>>;
 
 /** Longest context that an engine takes unasked, in tokens. */
 export const DEFAULT_CONTEXT = 4096;
@@ -55,19 +59,20 @@ export const DEFAULT_CONTEXT = 4096;
 /**
  * Fills in the sizes that were not given and checks them against the model and the device.
  *
- * @throws {RequestError} if a size is not a positive integer, the KV type is unknown, or the context is longer than the
+ * @throws {RequestError} if a size is no integer in its range, the KV type is unknown, or the context is longer than the
  *   model's
  * @throws {DeviceLimitError} if the KV cache does not fit in the device's bindings
  */
 export function resolveLimits(
   limits: EngineLimits,
-  { kv, maxPositions }: Decoder,
+  { kv, maxPositions, rope }: Decoder,
   facts: DeviceFacts,
 ): ResolvedLimits {
   checkOptions(limits);
   const { kvDtype = 'f16', pageSize = 16, maxSequences = 8, maxInFlight = 2 } = limits;
   const contextLength = limits.contextLength ?? Math.min(maxPositions, DEFAULT_CONTEXT);
-  if (contextLength > maxPositions) {
+  // Dynamic scaling is for going past the trained length.
+  if (contextLength > maxPositions && rope.scaling.type !== 'dynamic') {
     throw new RequestError(
       `load: contextLength is ${contextLength}, expected at most the model's max_position_embeddings ${maxPositions}`,
       { param: 'contextLength' },
@@ -99,11 +104,12 @@ export function resolveLimits(
 }
 
 function checkOptions(limits: EngineLimits): void {
-  for (const name of COUNTS) {
-    const value = limits[name];
-    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
+  for (const [name, most] of Object.entries(MAXIMA)) {
+    const value: unknown = { ...limits }[name];
+    if (value === undefined) continue;
+    if (!Number.isSafeInteger(value) || Number(value) < 1 || Number(value) > most) {
       throw new RequestError(
-        `load: ${name} is ${describeValue(value)}, expected a positive integer`,
+        `load: ${name} is ${describeValue(value)}, expected an integer from 1 to ${most}`,
         { param: name },
       );
     }

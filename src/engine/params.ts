@@ -82,6 +82,22 @@ export function seedOf(seed: number, choice: number): readonly [number, number] 
   return [low, Math.floor(seed / 2 ** 32) >>> 0];
 }
 
+/** @throws {RequestError} unless a request is an object, and its signal an AbortSignal */
+export function checkParams(params: unknown): void {
+  if (!isRecord(params)) {
+    throw new RequestError(`request: found ${describeValue(params)}, expected an object`);
+  }
+  const { signal } = params;
+  // Not instanceof: the signal may come from another window.
+  const isSignal = isRecord(signal) && typeof signal['addEventListener'] === 'function';
+  if (signal !== undefined && !isSignal) {
+    throw new RequestError(
+      `request: signal is ${describeValue(signal)}, expected the signal of an AbortController`,
+      { param: 'signal' },
+    );
+  }
+}
+
 /** @throws {RequestError} unless every id is a token of the model */
 export function checkTokenIds(param: string, ids: readonly unknown[], vocab: number): void {
   const at = ids.findIndex((id) => !Number.isInteger(id) || Number(id) < 0 || Number(id) >= vocab);

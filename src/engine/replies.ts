@@ -19,9 +19,8 @@ export interface Delta {
 
 /** Who receives a request's replies. */
 export interface RepliesSink {
-  delta(delta: Delta): void;
-  /** After the last delta of the last reply. */
-  end(usage: Usage): void;
+  /** @param usage - given with the last delta of the last reply */
+  delta(delta: Delta, usage: Usage | undefined): void;
   fail(error: unknown): void;
 }
 
@@ -123,16 +122,11 @@ export class Replies {
       reply.handle?.end();
     }
     const wantsTokens = this.#params.sampling.topLogprobs !== undefined && !isStopToken;
-    this.#sink.delta({
-      index: reply.index,
-      text,
-      tokens: wantsTokens ? [result] : [],
-      finishReason,
-    });
-    if (this.#replies.every(({ isOpen }) => !isOpen)) {
-      this.#over.abort();
-      this.#sink.end(this.#usage());
-    }
+    const isLast = this.#replies.every(({ isOpen }) => !isOpen);
+    if (isLast) this.#over.abort();
+    const tokens = wantsTokens ? [result] : [];
+    const delta = { index: reply.index, text, tokens, finishReason };
+    this.#sink.delta(delta, isLast ? this.#usage() : undefined);
   }
 
   #fail(error: unknown): void {

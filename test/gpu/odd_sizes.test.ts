@@ -10,7 +10,7 @@ import {
   type LlamaSizes,
 } from '../support/reference_llama.ts';
 import { random } from '../support/run_op.ts';
-import { f32, i32, writeSafetensors, type StoredTensor } from '../support/safetensors_writer.ts';
+import { safetensorsFile, type TestTensor } from '../support/safetensors_file.ts';
 import { encodeWeights } from '../support/weights.ts';
 
 type Dtype = 'f32' | 'f16' | 'bf16';
@@ -91,9 +91,17 @@ const CASES: readonly Case[] = [
 
 const GREEDY = 12;
 
+function f32(shape: readonly number[], values: ArrayLike<number>): TestTensor {
+  return { dtype: 'F32', shape, bytes: new Uint8Array(Float32Array.from(values).buffer) };
+}
+
+function i32(shape: readonly number[], values: ArrayLike<number>): TestTensor {
+  return { dtype: 'I32', shape, bytes: new Uint8Array(Int32Array.from(values).buffer) };
+}
+
 /** A repository with random weights and the outputs that float64 arithmetic gives on exactly those weights. */
 function build({ sizes, dtype, tokens, mixed = false }: Case): ReturnType<typeof memorySource> {
-  const stored: Record<string, StoredTensor> = {};
+  const stored: Record<string, TestTensor> = {};
   const values: Record<string, Float32Array> = {};
   for (const [i, [name, shape]] of Object.entries(llamaShapes(sizes)).entries()) {
     const length = shape.reduce((n, size) => n * size, 1);
@@ -119,15 +127,15 @@ function build({ sizes, dtype, tokens, mixed = false }: Case): ReturnType<typeof
     f32([1, tokens, sizes.hidden_size], rows.flat()),
   ]);
   return memorySource({
-    'config.json': {
+    'config.json': JSON.stringify({
       model_type: sizes.sliding_window === undefined ? 'llama' : 'mistral',
       rms_norm_eps: NORM_EPS,
       rope_theta: ROPE_THETA,
       max_position_embeddings: 256,
       ...sizes,
-    },
-    'model.safetensors': writeSafetensors(stored),
-    'expected.safetensors': writeSafetensors({
+    }),
+    'model.safetensors': safetensorsFile(stored),
+    'expected.safetensors': safetensorsFile({
       ...Object.fromEntries(states),
       logits: f32([1, tokens, sizes.vocab_size], logits.flat()),
       input_ids: i32([1, tokens], ids),

@@ -1,21 +1,35 @@
-import type { ModelSource } from '../../src/weights/source.ts';
+import type { ByteSource, ModelSource } from '../../src/weights/source.ts';
 
-/** A model repository in memory: file name to content, objects as JSON. */
-export function memorySource(
-  files: Readonly<Record<string, Uint8Array | string | object>>,
-): ModelSource {
+/** A model whose files are byte arrays; waits a turn of the event loop before each answer. */
+export function memorySource(files: Readonly<Record<string, Uint8Array | string>>): ModelSource {
   return {
-    name: 'memory',
-    open(path) {
-      const content = files[path];
-      if (content === undefined) return Promise.resolve(undefined);
-      const text = typeof content === 'string' ? content : JSON.stringify(content);
-      const bytes = content instanceof Uint8Array ? content : new TextEncoder().encode(text);
-      return Promise.resolve({
-        name: path,
-        size: bytes.length,
-        read: (begin, end) => Promise.resolve(bytes.slice(begin, end)),
-      });
+    name: 'test model',
+    async open(path, signal) {
+      await turn();
+      signal?.throwIfAborted();
+      const contents = files[path];
+      if (contents === undefined) return undefined;
+      const isText = typeof contents === 'string';
+      return memoryBytes(path, isText ? new TextEncoder().encode(contents) : contents);
     },
   };
+}
+
+/** A file that is a byte array. */
+export function memoryBytes(name: string, bytes: Uint8Array): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    async read(begin, end, signal) {
+      await turn();
+      signal?.throwIfAborted();
+      return bytes.slice(begin, end);
+    },
+  };
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }

@@ -1,6 +1,6 @@
 import type { ModelSource } from '../../src/weights/source.ts';
 import { tokenizerJson } from '../unit/tokenizer/tiny_tokenizers.ts';
-import { memorySource } from '../unit/weights/memory_source.ts';
+import { memorySource } from './memory_source.ts';
 import { CONFORMANCE, readModelFiles } from './model_files.ts';
 
 type Files = Readonly<Record<string, string | Uint8Array | undefined>>;

@@ -221,7 +221,7 @@ const TOKENIZER_CASES: readonly Case[] = [
 ];
 
 const OPTION_CASES: readonly (readonly [object, ErrorName, RegExp])[] = [
-  [{ contextLength: 0 }, 'RequestError', /contextLength is 0, expected a positive integer/],
+  [{ contextLength: 0 }, 'RequestError', /contextLength is 0, expected an integer from 1/],
   [{ contextLength: 257 }, 'RequestError', /contextLength is 257.*max_position_embeddings 256/],
   [{ kvTokens: -5 }, 'RequestError', /kvTokens is -5/],
   [{ kvTokens: 2 ** 40 }, 'DeviceLimitError', /maxStorageBufferBindingSize.*choose kvTokens ≤/],

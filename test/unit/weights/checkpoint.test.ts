@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { openDirectory } from '../../../src/node/directory.ts';
 import { WeightFileError } from '../../../src/util/errors.ts';
 import { openCheckpoint } from '../../../src/weights/checkpoint.ts';
-import { memorySource } from './memory_source.ts';
-import { countingBytes, safetensorsFile } from './safetensors_file.ts';
+import { memorySource } from '../../support/memory_source.ts';
+import { countingBytes, safetensorsFile } from '../../support/safetensors_file.ts';
 
 const CONFORMANCE = fileURLToPath(new URL('../../fixtures/conformance', import.meta.url));
 const INDEX = 'model.safetensors.index.json';

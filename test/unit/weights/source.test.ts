@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../../src/util/errors.ts';
 import { readJson, readText } from '../../../src/weights/source.ts';
-import { memorySource } from './memory_source.ts';
+import { memorySource } from '../../support/memory_source.ts';
 
 const fail = (message: string, options?: ErrorOptions): ConfigError =>
   new ConfigError(`config.json ${message}`, options);

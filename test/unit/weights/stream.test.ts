@@ -5,8 +5,8 @@ import { openCheckpoint } from '../../../src/weights/checkpoint.ts';
 import type { Checkpoint, TensorEntry } from '../../../src/weights/checkpoint.ts';
 import type { ByteSource } from '../../../src/weights/source.ts';
 import { streamTensors } from '../../../src/weights/stream.ts';
-import { memoryBytes, memorySource } from './memory_source.ts';
-import { countingBytes, safetensorsFile } from './safetensors_file.ts';
+import { memoryBytes, memorySource } from '../../support/memory_source.ts';
+import { countingBytes, safetensorsFile } from '../../support/safetensors_file.ts';
 
 /** A checkpoint of U8 tensors of these sizes, spread in turn over `shards` files. */
 function checkpoint(sizes: readonly number[], shards = 1): Promise<Checkpoint> {

@@ -5,7 +5,7 @@ import { serveModels } from '../../../../src/cli/browser/serve_models.ts';
 import { openDirectory } from '../../../../src/node/directory.ts';
 import { DownloadError } from '../../../../src/util/errors.ts';
 import { urlSource } from '../../../../src/weights/sources/url.ts';
-import { memorySource } from '../../weights/memory_source.ts';
+import { memorySource } from '../../../support/memory_source.ts';
 
 const LONG = Uint8Array.from({ length: 300_000 }, (_, i) => i % 251);
 let server: Server;

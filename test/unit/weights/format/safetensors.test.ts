@@ -8,7 +8,7 @@ import {
   parseHeader,
 } from '../../../../src/weights/format/safetensors.ts';
 import type { SafetensorsHeader } from '../../../../src/weights/format/safetensors.ts';
-import { countingBytes, rawFile, safetensorsFile } from '../safetensors_file.ts';
+import { countingBytes, rawFile, safetensorsFile } from '../../../support/safetensors_file.ts';
 
 const FIXTURE = new URL(
   '../../../fixtures/conformance/llama-bf16/model.safetensors',

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { RequestError } from '../../../../src/util/errors.ts';
 import { resolveSource } from '../../../../src/weights/sources/resolve.ts';
 import type { ModelLocation } from '../../../../src/weights/sources/resolve.ts';
-import { memorySource } from '../memory_source.ts';
+import { memorySource } from '../../../support/memory_source.ts';
 import { directoryHandle } from './directory_handle.ts';
 
 /** The address that the location's config.json is fetched from. */

@@ -5,7 +5,7 @@ import { DownloadError } from '../../../../src/util/errors.ts';
 import type { ByteSource } from '../../../../src/weights/source.ts';
 import { urlSource } from '../../../../src/weights/sources/url.ts';
 import type { HttpOptions } from '../../../../src/weights/sources/http.ts';
-import { countingBytes } from '../safetensors_file.ts';
+import { countingBytes } from '../../../support/safetensors_file.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
