@@ -19,6 +19,7 @@ const WORKGROUP: u32 = 16u;
 
 //!include WEIGHT lib/weight_f32.wgsl
 //!include lib/counts.wgsl
+//!include lib/matmul_store.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight4>;
@@ -54,15 +55,7 @@ fn main(
     for (var j = 0u; j < COLS; j++) {
       let n = first_n + j;
       if (n < N) {
-        let out = (first_row + r) * N_TOTAL + N_FIRST + n;
-        var value = sums[r][j];
-        if (HAS_BIAS) {
-          value += bias[N_FIRST + n];
-        }
-        if (HAS_RESIDUAL) {
-          value += residual[out];
-        }
-        y[out] = value;
+        store(first_row + r, n, sums[r][j]);
       }
     }
   }

@@ -21,6 +21,7 @@ const WORKGROUP: u32 = 64u;
 //!include WEIGHT lib/weight_f32.wgsl
 //!include REDUCE lib/reduce_tree.wgsl
 //!include lib/counts.wgsl
+//!include lib/matmul_store.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight4>;
@@ -54,15 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
   for (var r = 0u; r < ROWS; r++) {
     let total = block_sum4(sums[r], lane);
     if (lane.thread < 4u && n < N && r < rows) {
-      let out = r * N_TOTAL + N_FIRST + n;
-      var value = total[lane.thread];
-      if (HAS_BIAS) {
-        value += bias[N_FIRST + n];
-      }
-      if (HAS_RESIDUAL) {
-        value += residual[out];
-      }
-      y[out] = value;
+      store(r, n, total[lane.thread]);
     }
   }
 }

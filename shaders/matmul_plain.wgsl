@@ -15,6 +15,7 @@ const HAS_RESIDUAL: bool = true;
 const WORKGROUP: u32 = 64u;
 
 //!include WEIGHT lib/weight_f32.wgsl
+//!include lib/matmul_store.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight1>;
@@ -36,12 +37,5 @@ fn main(
     let element = n * K + k;
     sum += x[group.y * K + k] * weight1(weight[element / WEIGHT1_ELEMENTS], element);
   }
-  let out = group.y * N_TOTAL + N_FIRST + n;
-  if (HAS_BIAS) {
-    sum += bias[N_FIRST + n];
-  }
-  if (HAS_RESIDUAL) {
-    sum += residual[out];
-  }
-  y[out] = sum;
+  store(group.y, n, sum);
 }

@@ -18,6 +18,7 @@ const HAS_RESIDUAL: bool = true;
 
 //!include WEIGHT lib/weight_f32.wgsl
 //!include lib/counts.wgsl
+//!include lib/matmul_store.wgsl
 
 const SIDE: u32 = 16u;
 const TILE: u32 = 64u;
@@ -79,15 +80,7 @@ fn main(
     for (var j = 0u; j < 4u; j++) {
       let n = first_n + local.x + j * SIDE;
       if (row < rows && n < N) {
-        let out = row * N_TOTAL + N_FIRST + n;
-        var value = sums[i][j];
-        if (HAS_BIAS) {
-          value += bias[N_FIRST + n];
-        }
-        if (HAS_RESIDUAL) {
-          value += residual[out];
-        }
-        y[out] = value;
+        store(row, n, sums[i][j]);
       }
     }
   }

@@ -46,7 +46,7 @@ export interface ResolvedLimits {
 /** The most of each size that is not a slip of the pen. */
 const MAXIMA = {
   contextLength: 2 ** 24,
-  kvTokens: 2 ** 24,
+  kvTokens: 2 ** 40,
   pageSize: 1024,
   maxSequences: 1024,
   tokenBudget: 2 ** 16,

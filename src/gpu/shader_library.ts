@@ -6,6 +6,7 @@ import exponential from '../../shaders/lib/exponential.wgsl?raw';
 import kvF16 from '../../shaders/lib/kv_f16.wgsl?raw';
 import kvF32 from '../../shaders/lib/kv_f32.wgsl?raw';
 import kvPages from '../../shaders/lib/kv_pages.wgsl?raw';
+import matmulStore from '../../shaders/lib/matmul_store.wgsl?raw';
 import reduceSubgroup from '../../shaders/lib/reduce_subgroup.wgsl?raw';
 import reduceTree from '../../shaders/lib/reduce_tree.wgsl?raw';
 import sampleRow from '../../shaders/lib/sample_row.wgsl?raw';
@@ -24,6 +25,7 @@ export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
   'lib/kv_f16.wgsl': kvF16,
   'lib/kv_f32.wgsl': kvF32,
   'lib/kv_pages.wgsl': kvPages,
+  'lib/matmul_store.wgsl': matmulStore,
   'lib/reduce_subgroup.wgsl': reduceSubgroup,
   'lib/reduce_tree.wgsl': reduceTree,
   'lib/sample_row.wgsl': sampleRow,

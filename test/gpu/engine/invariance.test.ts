@@ -97,10 +97,10 @@ const scheduleFor = ({ pageSizes, poolTokens }: (typeof MODELS)[number]) =>
       return { limits: { ...limits, tokenBudget, kvTokens: poolTokens * poolFactor }, jobs };
     });
 
-/** Four requests that grow past the smallest pool, one of them aborted, and one that finds a prefix. */
+/** Requests that grow past the smallest pool, one of them aborted, and one that comes later. */
 const crowded = ({ pageSizes, poolTokens }: (typeof MODELS)[number]): Schedule => {
   const pageSize = Math.min(...pageSizes);
-  const jobs = [1, 2, 3, 0].map((spec, i) => ({
+  const jobs = [1, 2, 3, 0, 0, 0].map((spec, i) => ({
     spec,
     maxTokens: MAX_TOKENS,
     arrival: 0,
@@ -109,6 +109,16 @@ const crowded = ({ pageSizes, poolTokens }: (typeof MODELS)[number]): Schedule =
   const late = { spec: 4, maxTokens: 5, arrival: 50, abortAt: undefined };
   const limits = { pageSize, maxSequences: 4, tokenBudget: 100, maxInFlight: 2 };
   return { limits: { ...limits, kvTokens: poolTokens }, jobs: [...jobs, late] };
+};
+
+/** A prompt, and later one that begins the same, in a pool with room for both. */
+const repeated = ({ pageSizes, poolTokens }: (typeof MODELS)[number]): Schedule => {
+  const first = { spec: 3, maxTokens: MAX_TOKENS, arrival: 0, abortAt: undefined };
+  const limits = { pageSize: Math.min(...pageSizes), maxSequences: 3, tokenBudget: 30 };
+  return {
+    limits: { ...limits, maxInFlight: 2, kvTokens: 8 * poolTokens },
+    jobs: [first, { ...first, spec: 4, arrival: MAX_TOKENS }],
+  };
 };
 
 interface Outcome {
@@ -212,8 +222,8 @@ describeOnGpus('schedules', (gpu) => {
       seen.preemptions += totals.preemptions;
       seen.cachedTokens += totals.cachedTokens;
     });
-    const examples: [Schedule][] = [[crowded(model)]];
+    const examples: [Schedule][] = [[crowded(model)], [repeated(model)]];
     await fc.assert(property, { numRuns: RUNS, examples, endOnFailure: true });
-    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(0);
+    expect(seen).toSatisfy(() => Object.values(seen).every((count) => count > 0));
   });
 });

@@ -94,7 +94,7 @@ describe('resolveLimits', () => {
     'tokenBudget',
     'maxInFlight',
   ] as const)('refuses %s that is no count', (name) => {
-    for (const value of [0, -1, 1.5, 2 ** 25, Number.NaN, Infinity, '8', null]) {
+    for (const value of [0, -1, 1.5, 2 ** 41, Number.NaN, Infinity, '8', null]) {
       const limits = { [name]: value } as unknown as EngineLimits;
       expect(() => resolve(limits)).toThrow(RequestError);
       expect(() => resolve(limits)).toThrow(
