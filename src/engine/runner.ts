@@ -2,7 +2,7 @@ import type { Device } from '../gpu/device.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import type { Recording } from '../gpu/recording.ts';
-import type { Dim, Tensor } from '../gpu/tensor.ts';
+import type { Counts, Dim, Tensor } from '../gpu/tensor.ts';
 import { PassTimer } from '../gpu/timing.ts';
 import { createKvLayer, type KvLayer } from '../kernels/kv_cache.ts';
 import { FEW_ROWS } from '../kernels/matmul.ts';
@@ -121,7 +121,7 @@ export class Runner {
     this.#steps += 1;
     pass.end();
     const readTime = this.#timer?.copy(encoder);
-    const readResults = this.#copyResults(encoder, recording, counts.samples);
+    const readResults = this.#copyResults(encoder, recording, counts);
     gpu.queue.submit([encoder.finish()]);
     const timed = readTime?.().then((ms) => (this.#gpuMs += ms));
     const results =
@@ -131,15 +131,19 @@ export class Runner {
     return { results: Promise.all([results, timed]).then(([result]) => result) };
   }
 
-  /** Encodes the reading of the sampler's results; undefined if the step has none. */
+  /**
+   * Encodes the reading of the sampler's results, up to the last row's id where no log-probabilities were asked for;
+   * undefined if the step has none.
+   */
   #copyResults(
     encoder: GPUCommandEncoder,
     recording: Recording,
-    samples: number,
+    { samples, candidates }: Counts,
   ): ReturnType<ReadbackRing['copy']> | undefined {
     const source = recording.kept(RESULTS);
     if (samples === 0 || source === undefined) return undefined;
-    const sizeBytes = samples * SAMPLE_RESULT_WORDS * 4;
+    const lastRowWords = candidates > 0 ? SAMPLE_RESULT_WORDS : 2;
+    const sizeBytes = ((samples - 1) * SAMPLE_RESULT_WORDS + lastRowWords) * 4;
     return this.#ring.copy(encoder, source.buffer, source.offset ?? 0, sizeBytes);
   }
 

@@ -158,7 +158,7 @@ export function encodeSampleRow(
  * @param topCount - alternatives to read: no more than the row asked for, nor than there are tokens
  */
 export function decodeSampleRow(results: ArrayBuffer, row: number, topCount: number): SampleResult {
-  const view = new DataView(results, row * SAMPLE_RESULT_WORDS * 4, SAMPLE_RESULT_WORDS * 4);
+  const view = new DataView(results, row * SAMPLE_RESULT_WORDS * 4);
   const pair = (i: number): { token: number; logprob: number } => ({
     token: view.getUint32(i * 8, true),
     logprob: view.getFloat32(i * 8 + 4, true),
