@@ -190,7 +190,6 @@ export class Session {
         const piece = choices[0]?.delta.content ?? '';
         content += piece;
         if (piece !== '') turn.append(piece);
-        // The page sets no length of its own, so only the end of the context cuts a reply.
         isCut ||= choices[0]?.finish_reason === 'length';
         usage = counted ?? usage;
       }

@@ -80,7 +80,7 @@ export function describeEnding(ending: Ending): string {
       return 'Broken off by an error.';
     case 'complete':
       return [
-        ...(ending.isCut ? ['cut off: the context of the model is full'] : []),
+        ...(ending.isCut ? ['cut off: as long as this model lets a reply be'] : []),
         ...(ending.usage ? describeUsage(ending.usage) : []),
         ...(ending.isShortened ? ['the oldest messages no longer fit and were left out'] : []),
       ].join(' · ');

@@ -109,7 +109,9 @@ function truncate(
 ): readonly number[] {
   if (ids.length <= room) return ids;
   const [first] = ids;
-  return first !== undefined && first === bos ? [first, ...ids.slice(1 - room)] : ids.slice(-room);
+  return first !== undefined && first === bos
+    ? [first, ...ids.slice(ids.length - room + 1)]
+    : ids.slice(-room);
 }
 
 function streamChunks(run: Run): AsyncIterableIterator<CompletionChunk> {

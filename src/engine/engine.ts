@@ -7,7 +7,7 @@ import type { EngineStats, LoadProgress } from './api.ts';
 import { ChatCompletions } from './chat.ts';
 import { Completions } from './completions.ts';
 import { Generator } from './generator.ts';
-import { resolveLimits, type EngineLimits } from './limits.ts';
+import { checkOptions, resolveLimits, type EngineLimits } from './limits.ts';
 import { loadTokenizer, openModel, uploadModel } from './model.ts';
 import type { EngineParts } from './parts.ts';
 
@@ -51,6 +51,7 @@ export class Engine {
   static async load(from: ModelLocation, options: LoadOptions = {}): Promise<Engine> {
     const { signal, onProgress } = options;
     signal?.throwIfAborted();
+    checkOptions(options);
     const source = resolveSource(from, options.http);
     onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
     const opened = await openModel(source, signal);
@@ -61,8 +62,7 @@ export class Engine {
       const limits = resolveLimits(options, model.decoder, device.facts);
       const generator = new Generator(device, model.decoder, limits);
       onProgress?.({ phase: 'compile', loadedBytes: 0, totalBytes: 0 });
-      await generator.runner.prepare();
-      signal?.throwIfAborted();
+      await orAbort(generator.runner.prepare(), signal);
       onProgress?.({ phase: 'ready', loadedBytes: 0, totalBytes: 0 });
       return new Engine({ device, model, tokenizer, generator, limits });
     } catch (error) {
@@ -134,5 +134,21 @@ export class Engine {
       throw new DisposedError('engine: disposed; load the model again');
     }
     return this.#parts;
+  }
+}
+
+/** Waits for `work`, or rejects with the signal's reason as soon as it is aborted. */
+async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  signal?.throwIfAborted();
+  const settled = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    const onAbort = (): void => reject(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { signal: settled.signal });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    settled.abort();
+    work.catch(() => undefined); // dropped when the abort came first
   }
 }

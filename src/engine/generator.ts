@@ -2,19 +2,14 @@ import type { Device } from '../gpu/device.ts';
 import type { SampleResult } from '../kernels/sample.ts';
 import type { Decoder } from '../models/family.ts';
 import { ropeLength } from '../nn/rope.ts';
-import {
-  DeviceLostError,
-  DisposedError,
-  GpuValidationError,
-  QuernError,
-  RequestError,
-} from '../util/errors.ts';
+import { DisposedError, RequestError, type QuernError } from '../util/errors.ts';
 import type { EngineStats } from './api.ts';
 import type { FinishReason, Request } from './core/request.ts';
 import type { SamplingParams } from './core/sampling.ts';
 import type { ScheduledStep } from './core/scheduled_step.ts';
 import { Scheduler } from './core/scheduler.ts';
 import type { ResolvedLimits } from './limits.ts';
+import { nameFailure } from './failure.ts';
 import { Runner } from './runner.ts';
 
 /** A sequence to continue, as token ids, and whom to tell. */
@@ -45,9 +40,6 @@ interface Active extends GenerationHandle {
   readonly request: Request;
   startedAtMs: number | undefined;
 }
-
-/** How long a failed GPU call waits for the device to say that it was lost, milliseconds. */
-const LOSS_GRACE_MS = 200;
 
 /**
  * Continues many token sequences at once: scheduler, runner, and the loop between them. Knows ids, not text.
@@ -172,7 +164,8 @@ export class Generator {
         outstanding.push({ step, results });
       }
     } catch (error) {
-      this.#fail(await this.#nameFailure(error));
+      // After `stop` the GPU calls under way fail too; that has been reported.
+      if (this.#failure === undefined) this.#fail(await nameFailure(this.#device, error));
     } finally {
       this.#isRunning = false;
     }
@@ -218,19 +211,5 @@ export class Generator {
     const ended = [...this.#active.values()];
     this.#active.clear();
     for (const { generation } of ended) generation.onError(error);
-  }
-
-  /** A GPU call that fails because the device is gone reports that in its own words, often before the device does. */
-  async #nameFailure(error: unknown): Promise<QuernError> {
-    const grace = new Promise<undefined>((resolve) => {
-      setTimeout(() => resolve(undefined), LOSS_GRACE_MS);
-    });
-    const loss = await Promise.race([this.#device.failed, grace]);
-    if (loss !== undefined) return loss;
-    if (error instanceof QuernError) return error;
-    const reason = error instanceof Error ? error.message : String(error);
-    return error instanceof DOMException
-      ? new DeviceLostError(`device: ${reason}; load the model again`, { cause: error })
-      : new GpuValidationError(`engine: ${reason}`, { cause: error });
   }
 }

@@ -103,7 +103,8 @@ export function resolveLimits(
   };
 }
 
-function checkOptions(limits: EngineLimits): void {
+/** @throws {RequestError} if a size is no integer in its range, or the KV type is unknown */
+export function checkOptions(limits: EngineLimits): void {
   for (const [name, most] of Object.entries(MAXIMA)) {
     const value: unknown = { ...limits }[name];
     if (value === undefined) continue;

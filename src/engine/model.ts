@@ -157,24 +157,29 @@ async function readDefaults(
   const json = (await readJson(source, file, fail, signal)) ?? {};
   if (!isRecord(json)) throw fail('not an object, expected generation defaults');
 
-  const number = (key: string, fallback: number, max: number): number => {
+  const number = (key: string, fallback: number, min: number, max: number): number => {
     const value = json[key] ?? fallback;
-    if (typeof value === 'number' && value >= 0 && value <= max) return value;
+    if (typeof value === 'number' && value >= min && value <= max) return value;
     throw new ConfigError(
-      `${file}: "${key}" is ${JSON.stringify(value)}, expected a number from 0 to ${max}`,
+      `${file}: "${key}" is ${JSON.stringify(value)}, expected a number from ${min} to ${max}`,
       { key },
     );
   };
+  const integer = (key: string, fallback: number, min: number): number => {
+    const value = number(key, fallback, min, 2 ** 31 - 1);
+    if (Number.isInteger(value)) return value;
+    throw new ConfigError(`${file}: "${key}" is ${value}, expected an integer`, { key });
+  };
+  const hasMaxTokens = (json['max_new_tokens'] ?? undefined) !== undefined;
   // Transformers generates greedily unless do_sample asks for more.
   const isSampled = json['do_sample'] === true;
   return {
-    temperature: isSampled ? number('temperature', 1, 100) : 0,
-    topK: isSampled ? number('top_k', 50, 2 ** 31) : 0,
-    topP: isSampled ? number('top_p', 1, 1) : 1,
-    minP: isSampled ? number('min_p', 0, 1) : 0,
-    repetitionPenalty: number('repetition_penalty', 1, 100),
-    maxTokens:
-      json['max_new_tokens'] === undefined ? undefined : number('max_new_tokens', 1, 2 ** 31),
+    temperature: isSampled ? number('temperature', 1, 0, 100) : 0,
+    topK: isSampled ? integer('top_k', 50, 0) : 0,
+    topP: isSampled ? number('top_p', 1, 0, 1) : 1,
+    minP: isSampled ? number('min_p', 0, 0, 1) : 0,
+    repetitionPenalty: number('repetition_penalty', 1, 0.01, 100),
+    maxTokens: hasMaxTokens ? integer('max_new_tokens', 1, 1) : undefined,
     eosIds: new Set(readIds(json['eos_token_id'] ?? config.raw('eos_token_id'))),
   };
 }
@@ -184,7 +189,7 @@ function readIds(value: unknown): readonly number[] {
   return ids.map((id) => {
     if (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0) return id;
     throw new ConfigError(
-      `config.json: "eos_token_id" is ${JSON.stringify(value)}, expected a token id or a list of them`,
+      `generation_config.json or config.json: "eos_token_id" is ${JSON.stringify(value)}, expected a token id or a list of them`,
       { key: 'eos_token_id' },
     );
   });

@@ -102,8 +102,17 @@ export class Replies {
     for (const { handle } of this.#replies) handle?.end();
   }
 
+  /** A tokenizer that fails on this reply must not end the others. */
   #push(reply: Reply, result: SampleResult, reason: FinishReason | null): void {
     if (this.#over.signal.aborted || !reply.isOpen) return;
+    try {
+      this.#take(reply, result, reason);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #take(reply: Reply, result: SampleResult, reason: FinishReason | null): void {
     this.#firstTokenMs ??= performance.now();
     reply.tokens += 1;
     // A stop token is not part of the reply.
@@ -123,10 +132,10 @@ export class Replies {
     }
     const wantsTokens = this.#params.sampling.topLogprobs !== undefined && !isStopToken;
     const isLast = this.#replies.every(({ isOpen }) => !isOpen);
-    if (isLast) this.#over.abort();
     const tokens = wantsTokens ? [result] : [];
     const delta = { index: reply.index, text, tokens, finishReason };
     this.#sink.delta(delta, isLast ? this.#usage() : undefined);
+    if (isLast) this.#over.abort();
   }
 
   #fail(error: unknown): void {

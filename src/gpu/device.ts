@@ -85,13 +85,7 @@ export async function openDevice(
       'WebGPU: navigator.gpu is missing; use a browser with WebGPU (Chrome or Edge 113+, Safari 26+, Firefox 141+) on a page served over https or localhost',
     );
   }
-  const { powerPreference = 'high-performance' } = options;
-  const adapter = await gpu.requestAdapter({ powerPreference });
-  if (adapter === null) {
-    throw new NoWebGpuError(
-      'WebGPU: the browser offers no adapter; turn on hardware acceleration, update the graphics driver, or look at chrome://gpu or about:support for the reason',
-    );
-  }
+  const adapter = await requestAdapter(gpu, options.powerPreference);
   checkLimits(adapter.limits);
   const requiredFeatures = OPTIONAL_FEATURES.filter(
     (name) => adapter.features.has(name) && !options.without?.includes(name),
@@ -124,6 +118,24 @@ function checkLimits(limits: GPUSupportedLimits): void {
       );
     }
   }
+}
+
+async function requestAdapter(
+  gpu: GPU,
+  powerPreference: GPUPowerPreference = 'high-performance',
+): Promise<GPUAdapter> {
+  let cause: unknown;
+  try {
+    const adapter = await gpu.requestAdapter({ powerPreference });
+    if (adapter !== null) return adapter;
+  } catch (error) {
+    cause = error;
+  }
+  const reason = cause instanceof Error ? ` (${cause.message})` : '';
+  throw new NoWebGpuError(
+    `WebGPU: the browser offers no adapter${reason}; turn on hardware acceleration, update the graphics driver, or look at chrome://gpu or about:support for the reason`,
+    { cause },
+  );
 }
 
 function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFacts {

@@ -32,6 +32,7 @@ function readConfig(json: ConfigReader) {
   const dim = json.size('hidden_size');
   const { heads, kvHeads, headDim } = json.attentionHeads(dim);
   const rope = json.rope(headDim);
+  const isMistral = json.string('model_type') === 'mistral'; // LLaMA ignores the key below
   return {
     dim,
     heads,
@@ -44,7 +45,7 @@ function readConfig(json: ConfigReader) {
     vocab: json.size('vocab_size'),
     maxPositions: json.size('max_position_embeddings', 2048),
     normEps: json.positive('rms_norm_eps', 1e-6),
-    window: json.optionalSize('sliding_window'),
+    window: isMistral ? json.optionalSize('sliding_window') : undefined,
     activation: json.activation('hidden_act', 'silu'),
     attentionBias: json.flag('attention_bias', false),
     feedForwardBias: json.flag('mlp_bias', false),

@@ -140,6 +140,9 @@ export class Tokenizer {
    * @throws {RequestError} if an id is not a non-negative integer
    */
   decode(ids: readonly number[], options?: DecodeOptions): string {
+    if (!Array.isArray(ids)) {
+      throw new RequestError(`decode: ids is ${describeValue(ids)}, expected a list of token ids`);
+    }
     const bad = ids.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
     if (bad >= 0) {
       throw new RequestError(
@@ -166,8 +169,9 @@ export class Tokenizer {
       skipSpecialTokens && skipped.has(id) ? undefined : this.idToToken(id);
     if (plan) {
       const stream = new PlannedStream(plan, tokenOf);
-      for (const id of after) stream.push(id);
-      return stream;
+      const shown = after.map((id) => stream.push(id)).join('');
+      const held = after.length === 0 ? 0 : this.decode(after, { skipSpecialTokens }).length;
+      return skipping(stream, held - shown.length);
     }
     const decode = (ids: readonly number[]): string => {
       const shown = ids.filter((id) => tokenOf(id) !== undefined);
@@ -222,6 +226,17 @@ export class Tokenizer {
     }
     return chatTemplate.render(messages, options);
   }
+}
+
+/** The stream without its first `units` UTF-16 units. */
+function skipping(stream: DetokenizerStream, units: number): DetokenizerStream {
+  let left = Math.max(0, units);
+  const cut = (text: string): string => {
+    const skipped = Math.min(left, text.length);
+    left -= skipped;
+    return text.slice(skipped);
+  };
+  return { push: (id) => cut(stream.push(id)), flush: () => cut(stream.flush()) };
 }
 
 function readConfig(file: string, value: unknown): Readonly<Record<string, unknown>> {

@@ -194,10 +194,9 @@ function wholeWords(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
       ? bytes
       : Uint8Array.from({ length: bytes.length + 4 - (bytes.length % 4) });
   if (padded !== bytes) padded.set(bytes);
-  return new Uint8Array(
-    // writeBuffer takes no shared memory; readers hand out memory of their own.
-    padded.buffer instanceof ArrayBuffer ? padded.buffer : padded.slice().buffer,
-    padded.byteOffset,
-    padded.byteLength,
-  );
+  // writeBuffer takes no shared memory; a source of the caller's own may hand some out.
+  const { buffer, byteOffset, byteLength } = padded;
+  return buffer instanceof ArrayBuffer
+    ? new Uint8Array(buffer, byteOffset, byteLength)
+    : Uint8Array.from(padded);
 }

@@ -71,7 +71,12 @@ const CONFIG_CASES: readonly Case[] = [
   ['a size as text', config({ vocab_size: '96' }), 'ConfigError', /"vocab_size" is "96"/],
   ['an absurd size', config({ vocab_size: 1e15 }), 'ConfigError', /"vocab_size" is 1000000000000/],
   ['an odd head', config({ head_dim: 15 }), 'ConfigError', /"head_dim" gives 15 rotary/],
-  ['a negative window', config({ sliding_window: -1 }), 'ConfigError', /"sliding_window" is -1/],
+  [
+    'a negative window',
+    config({ model_type: 'mistral', sliding_window: -1 }),
+    'ConfigError',
+    /"sliding_window" is -1/,
+  ],
   ['no epsilon', config({ rms_norm_eps: 0 }), 'ConfigError', /"rms_norm_eps" is 0/],
   [
     'an unknown activation',

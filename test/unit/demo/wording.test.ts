@@ -140,7 +140,9 @@ describe('the line below a reply', () => {
   });
 
   it('says what was cut', () => {
-    expect(describeEnding(complete({ isCut: true }))).toMatch(/^cut off: the context .* is full/);
+    expect(describeEnding(complete({ isCut: true }))).toMatch(
+      /^cut off: as long as this model lets/,
+    );
     expect(describeEnding(complete({ isShortened: true }))).toMatch(/oldest messages .* left out$/);
     expect(describeEnding({ kind: 'stopped' })).toBe('Stopped.');
     expect(describeEnding({ kind: 'failed' })).toContain('error');
