@@ -39,7 +39,8 @@ export class StepState {
   readonly #decoder: Decoder;
   readonly #rope: RopeTable;
   readonly #tableWidth: number;
-  readonly #tileQueries: number;
+  /** Entries of the bias list of the step last filled. */
+  #biases = 0;
 
   constructor(device: Device, decoder: Decoder, limits: ResolvedLimits, tableWidth: number) {
     const { maxSequences, tokenBudget } = limits;
@@ -48,9 +49,9 @@ export class StepState {
     this.#decoder = decoder;
     this.#rope = new RopeTable(decoder.rope);
     this.#tableWidth = tableWidth;
-    this.#tileQueries = attentionTileRows(headDim) / (heads / kvHeads);
+    const tileQueries = attentionTileRows(headDim) / (heads / kvHeads);
     const u32 = (...shape: readonly number[]) => ({ dtype: 'u32', shape }) as const;
-    const maxTiles = maxSequences + divCeil(tokenBudget, this.#tileQueries);
+    const maxTiles = maxSequences + divCeil(tokenBudget, tileQueries);
     const maxBias = maxSequences * MAX_LOGIT_BIAS;
     this.#buffer = new StateBuffer<Region>(device, {
       counts: u32(8),
@@ -58,13 +59,14 @@ export class StepState {
       sequences: u32(maxSequences, 4),
       sampleRows: u32(Math.max(maxSequences, tokenBudget)),
       tables: u32(maxSequences, tableWidth),
-      biasTokens: u32(maxBias),
-      biasValues: { dtype: 'f32', shape: [maxBias] },
       tiles: u32(maxTiles, 2),
       positions: u32(tokenBudget),
       sequenceOf: u32(tokenBudget),
       tokens: u32(tokenBudget),
       rotary: { dtype: 'f32', shape: [tokenBudget, decoder.rope.rotaryDim / 2, 2] },
+      // Last, because most steps have none and need not send them.
+      biasTokens: u32(maxBias),
+      biasValues: { dtype: 'f32', shape: [maxBias] },
     });
   }
 
@@ -118,6 +120,7 @@ export class StepState {
       if (sampling.topLogprobs !== undefined) candidates = 1;
       samples += 1;
     }
+    this.#biases = bias;
     const tiles = this.#fillTiles(step.entries);
     return this.#setCounts(step.numTokens, step.numSingles, samples, candidates, tiles, longest);
   }
@@ -125,6 +128,7 @@ export class StepState {
   /** Writes a step that computes one whole sequence from pages 0, 1, … and asks for all its rows. */
   fillSequence(tokens: readonly number[]): Counts {
     const { sampleRows, sequences, tables, tokens: ids } = this.regions;
+    this.#biases = 0;
     const count = tokens.length;
     for (const [i, token] of tokens.entries()) {
       ids.words[i] = token;
@@ -140,7 +144,8 @@ export class StepState {
 
   /** Sends the state of a step of `numTokens` tokens to the GPU. */
   upload(numTokens: number): void {
-    this.#buffer.upload('rotary', numTokens * this.#rope.width);
+    if (this.#biases > 0) this.#buffer.upload('biasValues', this.#biases);
+    else this.#buffer.upload('rotary', numTokens * this.#rope.width);
   }
 
   #fillTokens(entry: StepEntry, sequence: number, firstRow: number): void {
