@@ -30,7 +30,7 @@ describe.each(DEVICES)('a device $label', ({ without }) => {
     const withheld: readonly string[] = without;
     expect(device.facts.hasF16).toBe(!withheld.includes('shader-f16'));
     expect(device.facts.hasSubgroups).toBe(!withheld.includes('subgroups'));
-    expect(device.facts.limits).toMatchObject({
+    expect(device.gpu.limits).toMatchObject({
       maxComputeWorkgroupStorageSize: 16_384,
       maxComputeInvocationsPerWorkgroup: 256,
       maxStorageBuffersPerShaderStage: 8,

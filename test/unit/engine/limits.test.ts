@@ -3,24 +3,12 @@ import { resolveLimits, type EngineLimits } from '../../../src/engine/limits.ts'
 import type { DeviceFacts } from '../../../src/gpu/device.ts';
 import type { Decoder } from '../../../src/models/family.ts';
 import { DeviceLimitError, RequestError } from '../../../src/util/errors.ts';
+import { PLAIN_FACTS } from '../../support/device_facts.ts';
 
+/** Small bindings, so that a KV cache can be too large for them. */
 const FACTS: DeviceFacts = {
-  vendor: '',
-  architecture: '',
-  description: '',
-  isSoftware: false,
-  hasF16: false,
-  hasSubgroups: false,
-  hasTimestamps: false,
-  hasSlowBarriers: false,
-  limits: {
-    maxStorageBufferBindingSize: 2 ** 20,
-    maxBufferSize: 2 ** 28,
-    maxComputeWorkgroupStorageSize: 16384,
-    maxComputeInvocationsPerWorkgroup: 256,
-    maxComputeWorkgroupsPerDimension: 65535,
-    maxStorageBuffersPerShaderStage: 8,
-  },
+  ...PLAIN_FACTS,
+  limits: { ...PLAIN_FACTS.limits, maxStorageBufferBindingSize: 2 ** 20 },
 };
 
 function decoder(maxPositions: number): Decoder {

@@ -1,28 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { DeviceFacts } from '../../../src/gpu/device.ts';
 import { kvBytesPerPage, kvLibrary, paddedHeadDim } from '../../../src/kernels/kv_cache.ts';
 import { chooseMatmul } from '../../../src/kernels/matmul.ts';
 import { reduceLibrary, weightLibrary, workgroupFor } from '../../../src/kernels/variants.ts';
 import { ShapeError } from '../../../src/util/errors.ts';
-
-const PLAIN: DeviceFacts = {
-  vendor: '',
-  architecture: '',
-  description: '',
-  isSoftware: false,
-  hasF16: false,
-  hasSubgroups: false,
-  hasTimestamps: false,
-  hasSlowBarriers: false,
-  limits: {
-    maxStorageBufferBindingSize: 2 ** 27,
-    maxBufferSize: 2 ** 28,
-    maxComputeWorkgroupStorageSize: 2 ** 14,
-    maxComputeInvocationsPerWorkgroup: 256,
-    maxComputeWorkgroupsPerDimension: 65_535,
-    maxStorageBuffersPerShaderStage: 8,
-  },
-};
+import { PLAIN_FACTS } from '../../support/device_facts.ts';
 
 describe('chooseMatmul', () => {
   it.each([
@@ -34,7 +15,7 @@ describe('chooseMatmul', () => {
     [1, 62, 'plain'],
     [256, 1, 'plain'],
   ] as const)('for %j rows of %i: %s', (rows, cols, variant) => {
-    expect(chooseMatmul(PLAIN, rows, cols)).toBe(variant);
+    expect(chooseMatmul(PLAIN_FACTS, rows, cols)).toBe(variant);
   });
 
   it('avoids barriers where they are slow', () => {
@@ -47,18 +28,18 @@ describe('chooseMatmul', () => {
 
 describe('libraries', () => {
   it('reduce with subgroups where there are any', () => {
-    expect(reduceLibrary(PLAIN)).toBe('lib/reduce_tree.wgsl');
-    expect(reduceLibrary({ ...PLAIN, hasSubgroups: true })).toBe('lib/reduce_subgroup.wgsl');
+    expect(reduceLibrary(PLAIN_FACTS)).toBe('lib/reduce_tree.wgsl');
+    expect(reduceLibrary({ ...PLAIN_FACTS, hasSubgroups: true })).toBe('lib/reduce_subgroup.wgsl');
   });
 
   it('read every weight dtype on every device', () => {
-    const withF16 = { ...PLAIN, hasF16: true };
-    expect(weightLibrary(PLAIN, 'f32')).toBe('lib/weight_f32.wgsl');
-    expect(weightLibrary(PLAIN, 'f16')).toBe('lib/weight_f16.wgsl');
+    const withF16 = { ...PLAIN_FACTS, hasF16: true };
+    expect(weightLibrary(PLAIN_FACTS, 'f32')).toBe('lib/weight_f32.wgsl');
+    expect(weightLibrary(PLAIN_FACTS, 'f16')).toBe('lib/weight_f16.wgsl');
     expect(weightLibrary(withF16, 'f16')).toBe('lib/weight_f16_native.wgsl');
-    expect(weightLibrary(PLAIN, 'bf16')).toBe('lib/weight_bf16.wgsl');
+    expect(weightLibrary(PLAIN_FACTS, 'bf16')).toBe('lib/weight_bf16.wgsl');
     expect(weightLibrary(withF16, 'bf16')).toBe('lib/weight_bf16.wgsl');
-    expect(() => weightLibrary(PLAIN, 'u32')).toThrow(ShapeError);
+    expect(() => weightLibrary(PLAIN_FACTS, 'u32')).toThrow(ShapeError);
   });
 
   it('read a cache of either type', () => {

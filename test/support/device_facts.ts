@@ -1,0 +1,18 @@
+import type { DeviceFacts } from '../../src/gpu/device.ts';
+
+/** A GPU without optional features, at the limits that WebGPU guarantees. */
+export const PLAIN_FACTS: DeviceFacts = {
+  vendor: '',
+  architecture: '',
+  description: '',
+  isSoftware: false,
+  hasF16: false,
+  hasSubgroups: false,
+  hasTimestamps: false,
+  hasSlowBarriers: false,
+  limits: {
+    maxStorageBufferBindingSize: 2 ** 27,
+    maxBufferSize: 2 ** 28,
+    maxComputeWorkgroupsPerDimension: 65_535,
+  },
+};
