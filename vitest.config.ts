@@ -1,14 +1,18 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
+import { PACKAGE_ENTRIES } from './vite.config.ts';
 
 /** The drivers work in the test's own process, and two software adapters already fill two cores. */
 const GPU = { pool: 'forks', maxWorkers: 2, testTimeout: 60_000, hookTimeout: 60_000 } as const;
 
 // The projects run one after another (`groupOrder`), the quick ones first.
 const config: ViteUserConfig = defineConfig({
+  resolve: { alias: PACKAGE_ENTRIES },
+  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   test: {
     reporters: ['default', './test/support/count_reporter.ts'],
     projects: [
       {
+        extends: true,
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.{ts,js}'],
@@ -16,6 +20,7 @@ const config: ViteUserConfig = defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           ...GPU,
           name: 'shader',
@@ -24,6 +29,7 @@ const config: ViteUserConfig = defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           ...GPU,
           name: 'gpu',
@@ -32,6 +38,7 @@ const config: ViteUserConfig = defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           ...GPU,
           name: 'browser',

@@ -9,7 +9,7 @@ import {
   RequestError,
   TokenizerError,
   WeightFileError,
-} from '../src/index.ts';
+} from 'quern';
 
 /** What a button of the problem box does: loads the same model again, the bundled one, or begins a new chat. */
 export type Action = 'retry' | 'bundled' | 'new-chat';

@@ -1,11 +1,5 @@
 /** What the page does: loads models, keeps the conversation, runs one reply at a time. Knows no element. @module */
-import {
-  type ChatMessage,
-  Engine,
-  type EngineStats,
-  type LoadProgress,
-  type Usage,
-} from '../src/index.ts';
+import { type ChatMessage, Engine, type EngineStats, type LoadProgress, type Usage } from 'quern';
 
 /** A folder on a server, or files that the user picked. */
 export type Place = string | readonly File[];
@@ -166,7 +160,7 @@ export class Session {
       if (this.#loading === loading) this.#view.showLoadFailure(error, signal.aborted);
       return;
     }
-    if (this.#loading === loading) this.#view.showReady(this.#engine.stats());
+    if (this.#loading === loading) this.#view.showReady(await this.#engine.stats());
   }
 
   async #reply(

@@ -1,5 +1,5 @@
 /** Shows the state of a session in the page's elements. @module */
-import type { EngineStats, LoadProgress } from '../src/index.ts';
+import type { EngineStats, LoadProgress } from 'quern';
 import { BUNDLED, isBundled } from './bundled.ts';
 import {
   type Action,

@@ -1,5 +1,5 @@
 /** Numbers and facts as sentences. @module */
-import type { EngineStats, LoadProgress, Usage } from '../src/index.ts';
+import type { EngineStats, LoadProgress, Usage } from 'quern';
 import type { Ending } from './session.ts';
 
 /** `10.8 MB` */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { Engine, type LoadOptions } from './engine/engine.ts';
+export { Engine } from './load.ts';
 export type * from './engine/api.ts';
 export type { EngineLimits } from './engine/limits.ts';
 export type { ChatMessage } from './tokenizer/chat_template.ts';

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { EngineStats, Timings } from '../engine/api.ts';
-import { Engine } from '../engine/engine.ts';
+import { Engine } from '../load.ts';
 import { openGpu } from '../node/gpu.ts';
 import { type Command, countValue, defineCommand, UsageError } from './command.ts';
 import { type Calls, callsPer, countCalls } from './count_calls.ts';
@@ -70,7 +70,7 @@ difference, counted on the device itself.`,
     const source = await locateModel(model);
     const engine = await Engine.load(source, { gpu, signal });
     try {
-      const stats = engine.stats();
+      const stats = await engine.stats();
       const { notes, ...sizes } = fitContext(wanted, stats.model.contextLength);
       const measured = await measure(engine, calls, sizes, repetitions, signal);
       const report: BenchReport = {
@@ -84,7 +84,7 @@ difference, counted on the device itself.`,
         ...sizes,
         repetitions,
         ...measured,
-        memory: engine.stats().memory,
+        memory: (await engine.stats()).memory,
         notes,
       };
       terminal.out(values.json === true ? `${JSON.stringify(report)}\n` : describe(report));
@@ -136,7 +136,7 @@ async function measure(
   repetitions: number,
   signal: AbortSignal,
 ): Promise<Measured> {
-  const { vocab } = engine.stats().model;
+  const { vocab } = (await engine.stats()).model;
   const reply = async (tokens: number): Promise<Timings> => {
     const prompt = Array.from({ length: promptTokens }, () => Math.floor(Math.random() * vocab));
     const settings = { max_tokens: tokens, ignore_eos: true, temperature: 0, signal };

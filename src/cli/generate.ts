@@ -1,4 +1,4 @@
-import { Engine } from '../engine/engine.ts';
+import { Engine } from '../load.ts';
 import type { GenerationParams, LoadProgress, Usage } from '../engine/api.ts';
 import { openGpu } from '../node/gpu.ts';
 import type { ChatMessage } from '../tokenizer/chat_template.ts';
@@ -80,7 +80,7 @@ export const generateCommand: Command = defineCommand({
       values.prompt === '-' ? (await terminal.readInput()).replace(/\r?\n$/, '') : values.prompt;
     const engine = await loadEngine(model, values, terminal);
     try {
-      const { hasChatTemplate } = engine.stats().model;
+      const { hasChatTemplate } = (await engine.stats()).model;
       if (!hasChatTemplate && values.system !== undefined) {
         throw new UsageError(`generate: --system: ${model} has no chat template`);
       }
@@ -95,7 +95,7 @@ export const generateCommand: Command = defineCommand({
       if (values.stats === true || (terminal.isErrScreen && values.json !== true)) {
         terminal.err(usageLine(usage));
       }
-      if (values.stats === true) terminal.err(engineLines(engine));
+      if (values.stats === true) terminal.err(await engineLines(engine));
       return 0;
     } finally {
       await engine.dispose();
@@ -229,8 +229,8 @@ function usageLine(usage: Usage | undefined): string {
   );
 }
 
-function engineLines(engine: Engine): string {
-  const { model, adapter, memory } = engine.stats();
+async function engineLines(engine: Engine): Promise<string> {
+  const { model, adapter, memory } = await engine.stats();
   const parts = (['weights', 'kv', 'scratch', 'state', 'readback'] as const).map(
     (purpose) => `${purpose} ${formatBytes(memory[purpose])}`,
   );

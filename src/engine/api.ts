@@ -6,7 +6,11 @@
  *
  * @module
  */
+import type { OpenDeviceOptions } from '../gpu/device.ts';
 import type { ChatMessage } from '../tokenizer/chat_template.ts';
+import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
+import type { HttpOptions } from '../weights/sources/http.ts';
+import type { EngineLimits } from './limits.ts';
 
 /** Options that chat and plain completions share. */
 export interface GenerationParams {
@@ -166,6 +170,106 @@ export interface CompletionChunk {
   readonly usage?: Usage;
 }
 
+/** A language model on the GPU, ready to reply to any number of requests at once. Made by `Engine.load`. */
+export interface Engine {
+  readonly chat: { readonly completions: ChatCompletions };
+  readonly completions: Completions;
+  /**
+   * Text to token ids; with what the model expects round a plain text unless told otherwise.
+   *
+   * @throws {DisposedError} if the engine is disposed, as do the other methods
+   */
+  tokenize(text: string, options?: EncodeOptions): Promise<number[]>;
+  /** Token ids to text. @throws {RequestError} if an id is not a non-negative integer */
+  detokenize(ids: readonly number[], options?: DecodeOptions): Promise<string>;
+  /** Model, adapter, memory, and what has been done so far. */
+  stats(): Promise<EngineStats>;
+  /**
+   * Frees the GPU. Open requests and streams end with {@link DisposedError}, and so do later calls. May be called at
+   * any time, also twice.
+   */
+  dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Replies to conversations, in the shapes of OpenAI's chat completions. */
+export interface ChatCompletions {
+  /**
+   * Replies to a conversation.
+   *
+   * With `stream: true` the promise resolves to chunks as they are made; leaving the loop over them cancels the
+   * request. The last chunk of the last choice carries `usage`.
+   *
+   * @throws {RequestError} if an option or a message is invalid, or the conversation does not fit the context
+   * @throws {TokenizerError} if the model has no chat template, or it refuses the messages
+   * @throws {DeviceLostError} if the GPU is lost for good meanwhile; a stream ends with it
+   * @throws {DisposedError} if the engine is disposed
+   * @throws `params.signal.reason` when aborted
+   */
+  create(
+    params: ChatCompletionParams & { readonly stream: true },
+  ): Promise<AsyncIterableIterator<ChatCompletionChunk>>;
+  create(
+    params: ChatCompletionParams & { readonly stream?: false | null },
+  ): Promise<ChatCompletion>;
+  create(
+    params: ChatCompletionParams,
+  ): Promise<ChatCompletion | AsyncIterableIterator<ChatCompletionChunk>>;
+}
+
+/** Continuations of texts, in the shapes of OpenAI's completions. */
+export interface Completions {
+  /**
+   * Continues one or several prompts; streaming and errors as for chat completions.
+   *
+   * @throws {RequestError} if an option is invalid, or a prompt is empty or does not fit the context
+   * @throws {DeviceLostError} if the GPU is lost for good meanwhile
+   * @throws {DisposedError} if the engine is disposed
+   * @throws `params.signal.reason` when aborted
+   */
+  create(
+    params: CompletionParams & { readonly stream: true },
+  ): Promise<AsyncIterableIterator<CompletionChunk>>;
+  create(params: CompletionParams & { readonly stream?: false | null }): Promise<Completion>;
+  create(params: CompletionParams): Promise<Completion | AsyncIterableIterator<CompletionChunk>>;
+}
+
+/** Options of an engine that runs in the calling thread. */
+export interface LocalLoadOptions extends EngineLimits, OpenDeviceOptions {
+  /** WebGPU to use; default `navigator.gpu`. In Node, one that `openGpu` of `quern/node` opened. */
+  readonly gpu?: GPU;
+  /** Cancels loading; `Engine.load` rejects with its reason and frees what it had. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Told when the device is lost, and again when every open request goes on. */
+  readonly onRecovery?: (event: RecoveryEvent) => void;
+  /**
+   * Whether kernels are checked against the plain ones before they are used: `auto` on an adapter this origin has not
+   * seen with this version of Quern, `always`, or `never`. Default `auto`.
+   */
+  readonly selfTest?: 'auto' | 'always' | 'never';
+  /** Jinja template to use instead of the repository's own. */
+  readonly chatTemplate?: string;
+  /** Request headers (such as `Authorization` for gated repositories) and `fetch` to use. */
+  readonly http?: HttpOptions;
+}
+
+export interface LoadOptions extends LocalLoadOptions {
+  /**
+   * Thread the engine runs in: this one (`false`, default), a worker of its own (`true`), a shared worker in which all
+   * tabs of the site use one loaded model (`'shared'`), or a worker that you made of `quern/worker`.
+   */
+  readonly worker?: boolean | 'shared' | Worker;
+}
+
+/** A lost device, and what became of it. */
+export interface RecoveryEvent {
+  /** `lost`: a new device is being set up; `recovered`: open requests go on; `failed`: they have ended with an error. */
+  readonly phase: 'lost' | 'recovered' | 'failed';
+  /** What the platform said. */
+  readonly reason: string;
+}
+
 /** How far loading has come. */
 export interface LoadProgress {
   /** `files`: configuration and tokenizer; `weights`: tensors; `compile`: shaders; `ready`. */
@@ -227,4 +331,29 @@ export interface EngineStats {
     readonly preemptions: number;
   };
   readonly pipelines: number;
+  /** Thread the engine runs in. */
+  readonly thread: 'page' | 'worker' | 'shared-worker';
+  /** Times a lost device was replaced. */
+  readonly recoveries: number;
+  readonly selfTest: SelfTestReport;
+}
+
+/** What the check of the kernels on this adapter found. */
+export interface SelfTestReport {
+  /** `passed` and `failed` may come from an earlier load on this adapter; `skipped` if `selfTest` is `never`. */
+  readonly status: 'passed' | 'failed' | 'skipped';
+  /** Variants that were compared with the plain kernel, by name. */
+  readonly checked: readonly string[];
+  /** Variants that disagreed and are not used. */
+  readonly dropped: readonly DroppedVariant[];
+  /** Milliseconds the check took in this load; 0 where its result was remembered. */
+  readonly elapsedMs: number;
+}
+
+/** A kernel that gave wrong results on this adapter. */
+export interface DroppedVariant {
+  readonly variant: string;
+  /** Largest difference from the plain kernel, relative to its largest value; NaN and compile errors are told in `reason`. */
+  readonly error: number;
+  readonly reason: string;
 }

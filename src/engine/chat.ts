@@ -7,6 +7,7 @@ import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionParams,
+  ChatCompletions,
   ChatLogprobs,
   FinishReason,
   TokenLogprob,
@@ -17,7 +18,7 @@ import { newId, overflowRoom, type EngineParts } from './parts.ts';
 import { Stream } from './stream.ts';
 
 /** Replies to conversations, in the shapes of OpenAI's chat completions. */
-export class ChatCompletions {
+export class LocalChatCompletions implements ChatCompletions {
   readonly #parts: () => EngineParts;
 
   /** @param parts - the loaded engine; throws if it is disposed */
@@ -25,18 +26,6 @@ export class ChatCompletions {
     this.#parts = parts;
   }
 
-  /**
-   * Replies to a conversation.
-   *
-   * With `stream: true` the promise resolves to chunks as they are made; leaving the loop over them cancels the
-   * request. The last chunk of the last choice carries `usage`.
-   *
-   * @throws {RequestError} if an option or a message is invalid, or the conversation does not fit the context
-   * @throws {TokenizerError} if the model has no chat template, or it refuses the messages
-   * @throws {DeviceLostError} if the GPU is lost meanwhile; a stream ends with it
-   * @throws {DisposedError} if the engine is disposed
-   * @throws `params.signal.reason` when aborted
-   */
   create(
     params: ChatCompletionParams & { readonly stream: true },
   ): Promise<AsyncIterableIterator<ChatCompletionChunk>>;

@@ -8,6 +8,7 @@ import type {
   CompletionChunk,
   CompletionLogprobs,
   CompletionParams,
+  Completions,
   FinishReason,
 } from './api.ts';
 import { checkParams, checkTokenIds, resolveParams } from './params.ts';
@@ -16,7 +17,7 @@ import { Replies, type Delta, type RepliesSink } from './replies.ts';
 import { Stream } from './stream.ts';
 
 /** Continuations of texts, in the shapes of OpenAI's completions. */
-export class Completions {
+export class LocalCompletions implements Completions {
   readonly #parts: () => EngineParts;
 
   /** @param parts - the loaded engine; throws if it is disposed */
@@ -24,14 +25,6 @@ export class Completions {
     this.#parts = parts;
   }
 
-  /**
-   * Continues one or several prompts; streaming and errors as for chat completions.
-   *
-   * @throws {RequestError} if an option is invalid, or a prompt is empty or does not fit the context
-   * @throws {DeviceLostError} if the GPU is lost meanwhile
-   * @throws {DisposedError} if the engine is disposed
-   * @throws `params.signal.reason` when aborted
-   */
   create(
     params: CompletionParams & { readonly stream: true },
   ): Promise<AsyncIterableIterator<CompletionChunk>>;

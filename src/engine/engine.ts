@@ -1,54 +1,30 @@
-import { openDevice, type OpenDeviceOptions } from '../gpu/device.ts';
+import { openDevice } from '../gpu/device.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
 import { DisposedError } from '../util/errors.ts';
-import type { HttpOptions } from '../weights/sources/http.ts';
 import { resolveSource, type ModelLocation } from '../weights/sources/resolve.ts';
-import type { EngineStats, LoadProgress } from './api.ts';
-import { ChatCompletions } from './chat.ts';
-import { Completions } from './completions.ts';
+import type { Engine, EngineStats, LocalLoadOptions } from './api.ts';
+import { LocalChatCompletions } from './chat.ts';
+import { LocalCompletions } from './completions.ts';
 import { Generator } from './generator.ts';
-import { checkOptions, resolveLimits, type EngineLimits } from './limits.ts';
+import { checkOptions, resolveLimits } from './limits.ts';
 import { loadTokenizer, openModel, uploadModel } from './model.ts';
 import type { EngineParts } from './parts.ts';
 
-export interface LoadOptions extends EngineLimits, OpenDeviceOptions {
-  /** WebGPU to use; default `navigator.gpu`. In Node, one that `openGpu` of `quern/node` opened. */
-  readonly gpu?: GPU;
-  /** Cancels loading; {@link Engine.load} rejects with its reason and frees what it had. */
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: LoadProgress) => void;
-  /** Jinja template to use instead of the repository's own. */
-  readonly chatTemplate?: string;
-  /** Request headers (such as `Authorization` for gated repositories) and `fetch` to use. */
-  readonly http?: HttpOptions;
-}
-
-/** A language model on the GPU, ready to reply to any number of requests at once. */
-export class Engine {
-  readonly chat: { readonly completions: ChatCompletions };
-  readonly completions: Completions;
+/** An engine in this thread. */
+export class LocalEngine implements Engine {
+  readonly chat: Engine['chat'];
+  readonly completions: Engine['completions'];
   #parts: EngineParts | undefined;
 
   private constructor(parts: EngineParts) {
     this.#parts = parts;
     const alive = (): EngineParts => this.#alive();
-    this.chat = { completions: new ChatCompletions(alive) };
-    this.completions = new Completions(alive);
+    this.chat = { completions: new LocalChatCompletions(alive) };
+    this.completions = new LocalCompletions(alive);
   }
 
-  /**
-   * Loads a model.
-   *
-   * @param from - Hugging Face repository id (`owner/name`, `owner/name@revision`), URL of a folder, files a person
-   *   picked, a directory handle, or a source of your own
-   * @throws {NoWebGpuError} if there is no WebGPU
-   * @throws {DeviceLimitError} {@link OutOfMemoryError} if the GPU cannot hold the model
-   * @throws {ConfigError} {@link WeightFileError} {@link TokenizerError} if a file is missing, damaged or unsupported
-   * @throws {DownloadError} if a file cannot be read
-   * @throws {RequestError} if an option is invalid
-   * @throws `signal.reason` when aborted; everything is freed then, as after any other error
-   */
-  static async load(from: ModelLocation, options: LoadOptions = {}): Promise<Engine> {
+  /** Loads a model; see `Engine.load` in load.ts. */
+  static async load(from: ModelLocation, options: LocalLoadOptions = {}): Promise<LocalEngine> {
     const { signal, onProgress } = options;
     signal?.throwIfAborted();
     checkOptions(options);
@@ -64,7 +40,7 @@ export class Engine {
       onProgress?.({ phase: 'compile', loadedBytes: 0, totalBytes: 0 });
       await orAbort(generator.runner.prepare(), signal);
       onProgress?.({ phase: 'ready', loadedBytes: 0, totalBytes: 0 });
-      return new Engine({ device, model, tokenizer, generator, limits });
+      return new LocalEngine({ device, model, tokenizer, generator, limits });
     } catch (error) {
       const failure = device.failure;
       device.dispose();
@@ -73,18 +49,15 @@ export class Engine {
     }
   }
 
-  /** Text to token ids; with what the model expects round a plain text unless told otherwise. */
-  tokenize(text: string, options?: EncodeOptions): number[] {
+  async tokenize(text: string, options?: EncodeOptions): Promise<number[]> {
     return this.#alive().tokenizer.encode(text, options);
   }
 
-  /** Token ids to text. @throws {RequestError} if an id is not a non-negative integer */
-  detokenize(ids: readonly number[], options?: DecodeOptions): string {
+  async detokenize(ids: readonly number[], options?: DecodeOptions): Promise<string> {
     return this.#alive().tokenizer.decode(ids, options);
   }
 
-  /** Model, adapter, memory, and what has been done so far. */
-  stats(): EngineStats {
+  async stats(): Promise<EngineStats> {
     const { device, model, tokenizer, generator, limits } = this.#alive();
     const { scheduler, runner } = generator;
     const { vendor, architecture, description, isSoftware, hasF16, hasSubgroups } = device.facts;
@@ -109,13 +82,12 @@ export class Engine {
       requests: { running: scheduler.numRunning, waiting: scheduler.numWaiting },
       totals: { ...runner.totals, ...generator.totals },
       pipelines: device.pipelines.size,
+      thread: 'page',
+      recoveries: 0,
+      selfTest: { status: 'skipped', checked: [], dropped: [], elapsedMs: 0 },
     };
   }
 
-  /**
-   * Frees the GPU. Open requests and streams end with {@link DisposedError}, and so do later calls. May be called at
-   * any time, also twice.
-   */
   async dispose(): Promise<void> {
     const parts = this.#parts;
     this.#parts = undefined;

@@ -123,6 +123,11 @@ export class DownloadError extends QuernError {
   }
 }
 
+/** The worker of an engine could not be started, or died. */
+export class WorkerError extends QuernError {
+  override readonly name = 'WorkerError';
+}
+
 /** The engine was disposed, or is being disposed, and takes no further work. */
 export class DisposedError extends QuernError {
   override readonly name = 'DisposedError';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import type { ChatCompletion, Completion } from '../../src/engine/api.ts';
-import { Engine } from '../../src/engine/engine.ts';
+import { Engine } from '../../src/index.ts';
 import type { ParityReport } from '../../src/engine/inspect.ts';
 import type { BenchReport } from '../../src/cli/bench.ts';
 import { main } from '../../src/cli/main.ts';
@@ -126,7 +126,7 @@ describe('quern plan', () => {
     const plan: Plan = JSON.parse(out);
     if (typeof gpu === 'string') throw new Error(gpu);
     const engine = await Engine.load(openDirectory(CHAT), { gpu, contextLength: 300 });
-    const stats = engine.stats();
+    const stats = await engine.stats();
     await engine.dispose();
     expect(plan.memory[0]).toMatchObject({ contextLength: 300, bytes: stats.memory });
     expect(plan.memory[0]).toMatchObject({

@@ -1,7 +1,7 @@
 /** Requests and replies in OpenAI's shapes, on the bundled model. They are the same on every adapter: one is enough. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ChatCompletionParams, CompletionParams } from '../../../src/engine/api.ts';
-import { Engine } from '../../../src/engine/engine.ts';
+import { Engine } from '../../../src/index.ts';
 import { openDirectory } from '../../../src/node/directory.ts';
 import { TEST_ADAPTERS } from '../../support/adapters.ts';
 import { CHAT_MODEL } from '../../support/model_files.ts';
@@ -21,8 +21,8 @@ describeOnGpus(
       const limits = { contextLength: CONTEXT, tokenBudget: 64, maxSequences: 4 };
       engine = await Engine.load(openDirectory(CHAT_MODEL), { gpu: gpu(), ...limits });
     });
-    afterEach(() => {
-      const { kvCache, requests } = engine.stats();
+    afterEach(async () => {
+      const { kvCache, requests } = await engine.stats();
       expect({ usedPages: kvCache.usedPages, ...requests }).toEqual({
         usedPages: 0,
         running: 0,
@@ -115,7 +115,7 @@ describeOnGpus(
           total_tokens: first.prompt_tokens + 2,
           prompt_tokens_details: { cached_tokens: 0 },
         });
-        const { pageSize } = engine.stats().kvCache;
+        const { pageSize } = (await engine.stats()).kvCache;
         const { cached_tokens: cached } = again.prompt_tokens_details;
         expect(cached).toBe(Math.floor((first.prompt_tokens - 1) / pageSize) * pageSize);
         expect(cached).toBeGreaterThan(0);
@@ -179,7 +179,7 @@ describeOnGpus(
       });
 
       it('is before a stop id, or past the end of the model, as asked', async () => {
-        const stop = engine.tokenize(' is', { addSpecialTokens: false }).at(-1) ?? 0;
+        const stop = (await engine.tokenize(' is', { addSpecialTokens: false })).at(-1) ?? 0;
         const cut = await ask({ stop_token_ids: [stop] });
         expect(cut.choices[0]).toMatchObject({
           message: { content: 'The capital of France' },
@@ -232,7 +232,7 @@ describeOnGpus(
       });
 
       it('is bent by biases and penalties', async () => {
-        const token = engine.tokenize(' frog', { addSpecialTokens: false }).at(-1) ?? 0;
+        const token = (await engine.tokenize(' frog', { addSpecialTokens: false })).at(-1) ?? 0;
         const forced = await complete({ logit_bias: { [token]: 100 }, max_tokens: 3, logprobs: 0 });
         const tokens = forced.choices[0]?.logprobs?.tokens ?? [];
         expect(new Set(tokens).size).toBe(1);
@@ -241,7 +241,7 @@ describeOnGpus(
 
         const { choices } = await complete({ logprobs: 0 });
         const [first = ''] = choices[0]?.logprobs?.tokens ?? [];
-        const id = engine.tokenize(first, { addSpecialTokens: false }).at(-1) ?? 0;
+        const id = (await engine.tokenize(first, { addSpecialTokens: false })).at(-1) ?? 0;
         const banned = await complete({ logit_bias: { [id]: -100 }, logprobs: 0, max_tokens: 1 });
         expect(banned.choices[0]?.logprobs?.tokens).not.toEqual([first]);
       });
@@ -256,10 +256,10 @@ describeOnGpus(
 
     describe('completions', () => {
       it('takes text, ids, and several of either', async () => {
-        const ids = engine.tokenize(STORY);
+        const ids = await engine.tokenize(STORY);
         const want = await textOf();
         expect(await textOf({ prompt: ids })).toBe(want);
-        const prompt = [ids, engine.tokenize('Tom has a red ball.')];
+        const prompt = [ids, await engine.tokenize('Tom has a red ball.')];
         const several = await complete({ prompt, n: 2 });
         expect(several.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
         const texts = several.choices.map(({ text }) => text);
@@ -295,7 +295,9 @@ describeOnGpus(
       });
 
       it('shows bytes that are no character once, when no later byte can complete them', async () => {
-        const [byte = 0] = engine.tokenize('\u{1f642}', { addSpecialTokens: false }).slice(-4);
+        const [byte = 0] = (await engine.tokenize('\u{1f642}', { addSpecialTokens: false })).slice(
+          -4,
+        );
         const forced = {
           prompt: STORY,
           logit_bias: { [byte]: 100 },

@@ -1,7 +1,7 @@
 /** Loading where WebGPU is missing, too small, lost or refusing, and loading that is cancelled. */
 import { describe, expect, it } from 'vitest';
 import type { LoadProgress } from '../../../src/engine/api.ts';
-import { Engine, type LoadOptions } from '../../../src/engine/engine.ts';
+import { Engine, type LoadOptions } from '../../../src/index.ts';
 import { DeviceLimitError, DeviceLostError, NoWebGpuError } from '../../../src/util/errors.ts';
 import type { ModelSource } from '../../../src/weights/source.ts';
 import { captureDevices } from '../../support/capture_devices.ts';

@@ -1,6 +1,6 @@
 /** Models that cannot be loaded: each gives its own named error, and the next load works. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { Engine, type LoadOptions } from '../../../src/engine/engine.ts';
+import { Engine, type LoadOptions } from '../../../src/index.ts';
 import {
   ConfigError,
   DeviceLimitError,

@@ -1,7 +1,7 @@
 /** Requests that cannot be served: each gives its own named error, and the next request works. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ChatCompletionParams, CompletionParams } from '../../../src/engine/api.ts';
-import { Engine } from '../../../src/engine/engine.ts';
+import { Engine } from '../../../src/index.ts';
 import { RequestError, TokenizerError } from '../../../src/util/errors.ts';
 import { TEST_ADAPTERS } from '../../support/adapters.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
@@ -82,8 +82,8 @@ describeOnGpus(
     beforeAll(async () => {
       engine = await load();
     });
-    afterEach(() => {
-      const { requests, kvCache } = engine.stats();
+    afterEach(async () => {
+      const { requests, kvCache } = await engine.stats();
       const left = { ...requests, usedPages: kvCache.usedPages };
       expect(left).toEqual({ running: 0, waiting: 0, usedPages: 0 });
     });
@@ -127,10 +127,10 @@ describeOnGpus(
       await expectRefusal(chat, wrong);
     });
 
-    it('to tokenize or detokenize something else', () => {
-      expect(() => engine.tokenize(Object(5))).toThrow(RequestError);
-      expect(() => engine.detokenize([3, -1])).toThrow(/ids\[1\] is -1/);
-      expect(() => engine.detokenize([1.5])).toThrow(RequestError);
+    it('to tokenize or detokenize something else', async () => {
+      await expect(engine.tokenize(Object(5))).rejects.toThrow(RequestError);
+      await expect(engine.detokenize([3, -1])).rejects.toThrow(/ids\[1\] is -1/);
+      await expect(engine.detokenize([1.5])).rejects.toThrow(RequestError);
     });
 
     describe.each([

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Engine } from '../../../src/engine/engine.ts';
+import { Engine } from '../../../src/index.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 import { tinyModel } from '../../support/tiny_model.ts';
 
@@ -10,7 +10,7 @@ describeOnGpus('GPU time', (gpu) => {
     const start = performance.now();
     await engine.completions.create({ prompt: 'HELLO', max_tokens: 8, ignore_eos: true });
     const wall = performance.now() - start;
-    const { gpuMs, steps } = engine.stats().totals;
+    const { gpuMs, steps } = (await engine.stats()).totals;
     await engine.dispose();
     expect(gpuMs !== undefined).toBe(adapter?.features.has('timestamp-query'));
     if (gpuMs === undefined) return;
@@ -24,7 +24,7 @@ describeOnGpus('GPU time', (gpu) => {
     for (const options of [{ gpu: gpu() }, settings]) {
       const engine = await Engine.load(tinyModel(), options);
       await engine.completions.create({ prompt: 'HELLO', max_tokens: 2, ignore_eos: true });
-      expect(engine.stats().totals).not.toHaveProperty('gpuMs');
+      expect((await engine.stats()).totals).not.toHaveProperty('gpuMs');
       await engine.dispose();
     }
   });

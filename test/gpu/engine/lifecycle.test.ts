@@ -1,7 +1,7 @@
 /** Requests beside each other, cancelled, and cut off by the end of the engine or of the device. */
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Engine, type LoadOptions } from '../../../src/engine/engine.ts';
+import { Engine, type LoadOptions } from '../../../src/index.ts';
 import { DeviceLostError, DisposedError } from '../../../src/util/errors.ts';
 import { captureDevices } from '../../support/capture_devices.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
@@ -13,7 +13,7 @@ const LONG = Array.from({ length: 200 }, (_, i) => 3 + ((i * i) % 90));
 
 /** Waits until the engine is in the middle of the long prompt. */
 async function untilBusy(engine: Engine): Promise<void> {
-  while (engine.stats().kvCache.usedPages <= 3) await setImmediate();
+  while ((await engine.stats()).kvCache.usedPages <= 3) await setImmediate();
 }
 
 /** What came out of a stream, and how it ended. */
@@ -51,7 +51,7 @@ describeOnGpus('the engine', (gpu) => {
       engine = await load();
     });
     afterEach(async () => {
-      const { kvCache, requests } = engine.stats();
+      const { kvCache, requests } = await engine.stats();
       const left = { usedPages: kvCache.usedPages, ...requests };
       expect(left).toEqual({ usedPages: 0, running: 0, waiting: 0 });
       const { choices } = await engine.completions.create({ prompt: PROMPT, max_tokens: 3 });
@@ -110,7 +110,7 @@ describeOnGpus('the engine', (gpu) => {
         const settled = Promise.allSettled([whole, streamed]);
         await untilBusy(engine);
         controller.abort(reason);
-        const { usedPages } = engine.stats().kvCache;
+        const { usedPages } = (await engine.stats()).kvCache;
         expect(usedPages).toBe(0);
         const rejected = { status: 'rejected', reason: signal.reason };
         expect(await settled).toEqual([rejected, rejected]);
@@ -133,12 +133,12 @@ describeOnGpus('the engine', (gpu) => {
     );
 
     it('ends a request when the loop over its stream is left', async () => {
-      const { steps } = engine.stats().totals;
+      const { steps } = (await engine.stats()).totals;
       for await (const { choices } of await stream(engine, 200)) {
         if (choices[0]?.text !== '') break;
       }
-      expect(engine.stats().requests.running).toBe(0);
-      expect(engine.stats().totals.steps - steps).toBeLessThan(20);
+      expect((await engine.stats()).requests.running).toBe(0);
+      expect((await engine.stats()).totals.steps - steps).toBeLessThan(20);
     });
 
     it('keeps the other streams when one is aborted', async () => {
@@ -170,9 +170,9 @@ describeOnGpus('the engine', (gpu) => {
         expect(error).toBeInstanceOf(DisposedError);
       expect(await whole).toBeInstanceOf(DisposedError);
       await expectRefusal(engine, DisposedError);
-      expect(() => engine.stats()).toThrow(DisposedError);
-      expect(() => engine.tokenize('a')).toThrow(DisposedError);
-      expect(() => engine.detokenize([3])).toThrow(DisposedError);
+      await expect(engine.stats()).rejects.toThrow(DisposedError);
+      await expect(engine.tokenize('a')).rejects.toThrow(DisposedError);
+      await expect(engine.detokenize([3])).rejects.toThrow(DisposedError);
       await engine.dispose();
     });
 
@@ -192,7 +192,7 @@ describeOnGpus('the engine', (gpu) => {
         message: expect.stringMatching(/^device: .*lost.*; load the model again$/s),
       });
       await expectRefusal(engine, DeviceLostError);
-      const { requests, kvCache } = engine.stats();
+      const { requests, kvCache } = await engine.stats();
       expect({ ...requests, usedPages: kvCache.usedPages }).toEqual({
         running: 0,
         waiting: 0,

@@ -1,7 +1,7 @@
 /** The models of the project, and any below QUERN_TEST_DATA, against the reference implementation. */
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { Engine } from '../../../src/engine/engine.ts';
+import { Engine } from '../../../src/index.ts';
 import { parity, type ParityOptions, type ParityReport } from '../../../src/engine/inspect.ts';
 import { openDirectory } from '../../../src/node/directory.ts';
 import { testDataFolders } from '../../support/test_data.ts';

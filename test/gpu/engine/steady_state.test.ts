@@ -1,7 +1,7 @@
 /** What a running engine asks of its device: one submit per step, and nothing that was not made at load. */
 import { expect, it, vi } from 'vitest';
 import { callsPer, countCalls } from '../../../src/cli/count_calls.ts';
-import { Engine, type LoadOptions } from '../../../src/engine/engine.ts';
+import { Engine, type LoadOptions } from '../../../src/index.ts';
 import { captureDevices } from '../../support/capture_devices.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 import { tinyModel } from '../../support/tiny_model.ts';
@@ -51,7 +51,7 @@ describeOnGpus('a running engine', (gpu) => {
       // One reply, then three at once: prompts of 8 tokens fit in one step, each of which gives a token to every reply.
       for (const replies of [1, 3]) {
         const before = { ...calls };
-        const { memory, pipelines, totals } = engine.stats();
+        const { memory, pipelines, totals } = await engine.stats();
         const { usage } = await engine.completions.create({
           prompt: Array.from({ length: replies }, (_, i) => `abcdefg${i}`),
           max_tokens: TOKENS,
@@ -73,7 +73,7 @@ describeOnGpus('a running engine', (gpu) => {
         // 2 layers of at most 8, besides embedding, head and sampler.
         expect(dispatches).toBeGreaterThan(10);
         expect(dispatches).toBeLessThan(25);
-        const after = engine.stats();
+        const after = await engine.stats();
         expect(after).toMatchObject({ memory, pipelines });
         expect(after.totals.steps - totals.steps).toBe(TOKENS);
       }
@@ -87,7 +87,7 @@ describeOnGpus('a running engine', (gpu) => {
     const memories = [];
     for (const contextLength of lengths) {
       const engine = await Engine.load(longModel(), { gpu: gpu(), contextLength, maxSequences: 2 });
-      const { memory, kvCache } = engine.stats();
+      const { memory, kvCache } = await engine.stats();
       memories.push(memory);
       expect(kvCache.pages * kvCache.pageSize).toBe(2 * contextLength);
       expect(memory.total).toBe(
@@ -97,7 +97,7 @@ describeOnGpus('a running engine', (gpu) => {
         const prompt = Array.from({ length: 1000 }, (_, i) => 3 + ((i * i) % 90));
         const { usage } = await engine.completions.create({ prompt, max_tokens: 8 });
         expect(usage).toMatchObject({ prompt_tokens: 1000, completion_tokens: 8 });
-        expect(engine.stats().memory).toEqual(memory);
+        expect((await engine.stats()).memory).toEqual(memory);
       }
       await engine.dispose();
     }

@@ -44,6 +44,9 @@ function statsOf(changes: Partial<EngineStats['adapter']>): EngineStats {
       preemptions: 0,
     },
     pipelines: 0,
+    thread: 'page',
+    recoveries: 0,
+    selfTest: { status: 'passed', checked: [], dropped: [], elapsedMs: 0 },
   };
 }
 
