@@ -1,5 +1,3 @@
-import type { Place } from './session.ts';
-
 /** The model that comes with the page; its card is weights/tinychat/README.md. */
 export const BUNDLED = {
   name: 'TinyChat',
@@ -8,8 +6,3 @@ export const BUNDLED = {
   notice:
     'TinyChat is a toy of 5 million parameters: it makes small talk and simple stories, and what it says is often wrong. In a long chat it sees only the end.',
 } as const;
-
-/** Whether a place is the bundled model's. */
-export function isBundled(place: Place): boolean {
-  return place === BUNDLED.url;
-}

@@ -1,6 +1,6 @@
 /** Numbers and facts as sentences. @module */
-import type { EngineStats, LoadProgress, Usage } from 'quern';
-import type { Ending } from './session.ts';
+import type { EngineStats, Usage } from 'quern';
+import type { ContextUse, Keeping, Progress, Reply } from './state/types.ts';
 
 /** `10.8 MB` */
 export function formatBytes(bytes: number): string {
@@ -26,9 +26,16 @@ export function formatDuration(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** What is being loaded, and how far it is. */
-export function describeProgress(progress: LoadProgress): string {
-  const { phase, file, loadedBytes, totalBytes } = progress;
+/** `8 s`, `3 min`, `1.5 h` */
+export function formatWait(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  if (seconds < 3600) return `${Math.ceil(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** What is being loaded, how far it is, how fast, and how long it takes. */
+export function describeProgress(progress: Progress): string {
+  const { phase, file, loadedBytes, totalBytes, bytesPerSecond, secondsLeft } = progress;
   switch (phase) {
     case 'files':
       return 'Reading configuration and tokenizer';
@@ -36,7 +43,11 @@ export function describeProgress(progress: LoadProgress): string {
       const percent = totalBytes > 0 ? Math.floor((100 * loadedBytes) / totalBytes) : 100;
       // A file of a server is named by its whole address.
       const name = file?.slice(file.lastIndexOf('/') + 1) ?? 'weights';
-      return `Loading ${name}: ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)} (${percent} %)`;
+      return [
+        `Loading ${name}: ${formatBytes(loadedBytes)} of ${formatBytes(totalBytes)} (${percent} %)`,
+        ...(bytesPerSecond === undefined ? [] : [`${formatBytes(Math.round(bytesPerSecond))}/s`]),
+        ...(secondsLeft === undefined ? [] : [`${formatWait(secondsLeft)} left`]),
+      ].join(' · ');
     }
     case 'compile':
       return 'Compiling shaders';
@@ -71,19 +82,46 @@ export function describeLimits({ model, adapter }: EngineStats): readonly string
   return limits;
 }
 
-/** The line below a reply. */
-export function describeEnding(ending: Ending): string {
-  switch (ending.kind) {
+/** The line below a reply that is no longer written. */
+export function describeReply({ ending, usage, isShortened }: Reply): string {
+  if (ending === undefined) {
+    return 'Not finished: the page was closed, or another tab still writes it.';
+  }
+  switch (ending) {
     case 'stopped':
       return 'Stopped.';
     case 'failed':
       return 'Broken off by an error.';
     case 'complete':
+    case 'cut':
       return [
-        ...(ending.isCut ? ['cut off: as long as this model lets a reply be'] : []),
-        ...(ending.usage ? describeUsage(ending.usage) : []),
-        ...(ending.isShortened ? ['the oldest messages no longer fit and were left out'] : []),
+        ...(ending === 'cut' ? ['cut off: as long as a reply may be here'] : []),
+        ...(usage ? describeUsage(usage) : []),
+        ...(isShortened === true ? ['the oldest messages no longer fit and were left out'] : []),
       ].join(' · ');
+  }
+}
+
+/** `344 of 512 tokens` */
+export function describeContext({ tokens, contextLength }: ContextUse): string {
+  return `${tokens.toLocaleString('en')} of ${contextLength.toLocaleString('en')} tokens`;
+}
+
+/** What the user should know about where the conversations are kept; nothing where all is well. */
+export function describeKeeping(keeping: Keeping): string | undefined {
+  if (keeping.kind !== 'memory') return undefined;
+  const until = 'Conversations are kept only until this page is closed';
+  switch (keeping.why) {
+    case 'missing':
+      return `${until}: the browser gives it no storage, as in some private windows. Export what you want to keep.`;
+    case 'full':
+      return `${until}: the browser’s storage is full. Delete old conversations, or export what you want to keep.`;
+    case 'outdated':
+      return `${until}: a newer version of the page is open in another tab. Reload this one.`;
+    case 'blocked':
+      return `${until}: an older version of the page is open in another tab. Close that one.`;
+    case 'broken':
+      return `${until}: the browser’s storage failed. Export what you want to keep.`;
   }
 }
 
@@ -99,7 +137,8 @@ function describeUsage(usage: Usage): readonly string[] {
   ];
 }
 
-function adapterName(adapter: EngineStats['adapter']): string {
+/** What the adapter calls itself. */
+export function adapterName(adapter: EngineStats['adapter']): string {
   const { description, vendor, architecture } = adapter;
   if (description !== '') return description;
   return [vendor, architecture].filter((word) => word !== '').join(' ') || 'an unnamed GPU';

@@ -1,6 +1,7 @@
 // `npm start`: serves the demo pages from their sources and opens them where there is a display.
 import { parseArgs } from 'node:util';
 import { createServer } from 'vite';
+import { hasDisplay } from './lib/has_display.js';
 import { REPOSITORY } from './lib/import_typescript.js';
 
 const HELP = `usage: npm start -- [--port N] [--no-open]
@@ -35,11 +36,4 @@ if (values.help) {
   await server.listen();
   process.stdout.write(`Quern: ${server.resolvedUrls?.local[0]}\n`);
   if (!values['no-open'] && hasDisplay()) server.openBrowser();
-}
-
-function hasDisplay() {
-  const { CI, SSH_CONNECTION, DISPLAY, WAYLAND_DISPLAY } = process.env;
-  if (CI) return false;
-  if (process.platform === 'linux') return Boolean(DISPLAY || WAYLAND_DISPLAY);
-  return !SSH_CONNECTION;
 }

@@ -6,9 +6,13 @@
 export { Engine } from './load.ts';
 export type * from './engine/api.ts';
 export type { EngineLimits } from './engine/limits.ts';
-export type { ChatMessage } from './tokenizer/chat_template.ts';
+export type { OpenDeviceOptions, OptionalFeature } from './gpu/device.ts';
+export type { KvDType } from './kernels/kv_cache.ts';
+export type { ChatMessage, TextPart } from './tokenizer/chat_template.ts';
+export type { DecodeOptions, EncodeOptions } from './tokenizer/tokenizer.ts';
 export type { ByteSource, ModelSource } from './weights/source.ts';
 export type { ModelLocation } from './weights/sources/resolve.ts';
 export type { HttpOptions } from './weights/sources/http.ts';
-export { parity, type ParityOptions, type ParityReport } from './engine/inspect.ts';
+export type { ParityOptions, ParityReport, TensorDifference } from './engine/inspect.ts';
+export { parity } from './parity.ts';
 export * from './util/errors.ts';

@@ -22,8 +22,12 @@ export const Engine: {
   readonly load: (from: ModelLocation, options?: LoadOptions) => Promise<Engine>;
 } = {
   async load(from, options = {}) {
-    // Apart, so that a page whose engine runs in a worker does not fetch the engine itself.
-    const { LocalEngine } = await import('./engine/engine.ts');
-    return LocalEngine.load(from, options);
+    // Each apart, so that a page whose engine runs in a worker does not fetch the engine itself.
+    if (options.worker === undefined || options.worker === false) {
+      const { LocalEngine } = await import('./engine/engine.ts');
+      return LocalEngine.load(from, options);
+    }
+    const { RemoteEngine } = await import('./worker/client.ts');
+    return RemoteEngine.load(from, options);
   },
 };

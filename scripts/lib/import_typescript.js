@@ -22,6 +22,13 @@ export async function withTypeScript(file, use) {
       configFile: false,
       envDir: false,
       logLevel: 'error',
+      // As an installed package would be found.
+      resolve: {
+        alias: {
+          'quern/node': `${REPOSITORY}/src/node/index.ts`,
+          quern: `${REPOSITORY}/src/index.ts`,
+        },
+      },
       environments: {
         node: {
           consumer: 'server',

@@ -74,8 +74,9 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** How the program is called. */
-export const PROGRAM = 'npm run quern --';
+/** How the program was called: by the checkout's script, or as the command of the installed package. */
+export const PROGRAM: string =
+  process.env['npm_lifecycle_event'] === 'quern' ? 'npm run quern --' : 'quern';
 
 const COMMON = {
   verbose: { type: 'boolean', help: 'show the stack of an error' },

@@ -4,9 +4,16 @@ import { type Command, PROGRAM, UsageError } from './command.ts';
 import { generateCommand } from './generate.ts';
 import { parityCommand } from './parity.ts';
 import { planCommand } from './plan.ts';
+import { serveCommand } from './serve.ts';
 import { Interrupted, type Terminal, withProcessTerminal } from './terminal.ts';
 
-const COMMANDS: readonly Command[] = [generateCommand, parityCommand, benchCommand, planCommand];
+const COMMANDS: readonly Command[] = [
+  generateCommand,
+  serveCommand,
+  parityCommand,
+  benchCommand,
+  planCommand,
+];
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;

@@ -8,7 +8,7 @@ export interface Terminal {
   readonly isErrScreen: boolean;
   /** All of standard input. */
   readInput(): Promise<string>;
-  /** Aborted when the user presses Ctrl-C, or when nobody reads the output any more. */
+  /** Aborted when the user presses Ctrl-C, a service manager ends the process, or nobody reads the output any more. */
   readonly signal: AbortSignal;
 }
 
@@ -26,20 +26,23 @@ export class Interrupted extends Error {
 /** 128 + the signal's number, as shells report it. */
 const EXIT_SIGINT = 130;
 const EXIT_SIGPIPE = 141;
+const EXIT_SIGTERM = 143;
 
 /**
- * Runs `use` with the terminal of this process. The first Ctrl-C aborts its signal, the second kills the process;
+ * Runs `use` with the terminal of this process. The first Ctrl-C (or SIGTERM) aborts its signal, the second kills the process;
  * a closed output pipe (`quern … | head`) aborts as well.
  */
 export async function withProcessTerminal<T>(use: (terminal: Terminal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const { signal } = controller;
   const onInterrupt = (): void => controller.abort(new Interrupted('interrupted', EXIT_SIGINT));
+  const onTerminate = (): void => controller.abort(new Interrupted('terminated', EXIT_SIGTERM));
   const onPipe = (error: NodeJS.ErrnoException): void => {
     if (error.code !== 'EPIPE') throw error;
     controller.abort(new Interrupted('the output was closed', EXIT_SIGPIPE));
   };
   process.once('SIGINT', onInterrupt);
+  process.once('SIGTERM', onTerminate);
   process.stdout.on('error', onPipe);
   process.stderr.on('error', onPipe);
   try {
@@ -52,6 +55,7 @@ export async function withProcessTerminal<T>(use: (terminal: Terminal) => Promis
     });
   } finally {
     process.off('SIGINT', onInterrupt);
+    process.off('SIGTERM', onTerminate);
   }
 }
 

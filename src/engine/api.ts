@@ -241,11 +241,11 @@ export interface LocalLoadOptions extends EngineLimits, OpenDeviceOptions {
   /** Cancels loading; `Engine.load` rejects with its reason and frees what it had. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
-  /** Told when the device is lost, and again when every open request goes on. */
+  /** Told when the device is lost, and again when every open request goes on or has ended. */
   readonly onRecovery?: (event: RecoveryEvent) => void;
   /**
    * Whether kernels are checked against the plain ones before they are used: `auto` on an adapter this origin has not
-   * seen with this version of Quern, `always`, or `never`. Default `auto`.
+   * seen with these shaders in this version of the browser, `always`, or `never`. Default `auto`.
    */
   readonly selfTest?: 'auto' | 'always' | 'never';
   /** Jinja template to use instead of the repository's own. */
@@ -257,14 +257,22 @@ export interface LocalLoadOptions extends EngineLimits, OpenDeviceOptions {
 export interface LoadOptions extends LocalLoadOptions {
   /**
    * Thread the engine runs in: this one (`false`, default), a worker of its own (`true`), a shared worker in which all
-   * tabs of the site use one loaded model (`'shared'`), or a worker that you made of `quern/worker`.
+   * tabs of the site use one loaded model (`'shared'`; a worker of its own where the browser has no shared workers, or no
+   * WebGPU in them), or a worker that you made of `quern/worker`. `gpu` and `http.fetch` cannot go along; picked files,
+   * directory handles and sources of your own are never shared.
    */
   readonly worker?: boolean | 'shared' | Worker;
 }
 
-/** A lost device, and what became of it. */
+/**
+ * A lost device, and what became of it. Whether or not requests are open, a new device takes its place at once: at most
+ * twice within a minute, then the engine fails.
+ */
 export interface RecoveryEvent {
-  /** `lost`: a new device is being set up; `recovered`: open requests go on; `failed`: they have ended with an error. */
+  /**
+   * `lost`: a new device is being set up (again, if that is lost meanwhile); `recovered`: open requests go on;
+   * `failed`: they have ended with {@link DeviceLostError}, and later ones do.
+   */
   readonly phase: 'lost' | 'recovered' | 'failed';
   /** What the platform said. */
   readonly reason: string;
@@ -301,7 +309,7 @@ export interface EngineStats {
     readonly hasF16: boolean;
     readonly hasSubgroups: boolean;
   };
-  /** GPU bytes by purpose. */
+  /** GPU bytes by purpose; none while a lost device is being replaced. */
   readonly memory: {
     readonly weights: number;
     readonly kv: number;
@@ -340,20 +348,26 @@ export interface EngineStats {
 
 /** What the check of the kernels on this adapter found. */
 export interface SelfTestReport {
-  /** `passed` and `failed` may come from an earlier load on this adapter; `skipped` if `selfTest` is `never`. */
+  /**
+   * `passed` and `failed` may come from an earlier load on this adapter; `skipped` if `selfTest` is `never`, or the
+   * check could not be made because the adapter gave it no device.
+   */
   readonly status: 'passed' | 'failed' | 'skipped';
-  /** Variants that were compared with the plain kernel, by name. */
+  /** Variants that were compared with the plain kernel, by name: that of their file in shaders/. */
   readonly checked: readonly string[];
   /** Variants that disagreed and are not used. */
   readonly dropped: readonly DroppedVariant[];
-  /** Milliseconds the check took in this load; 0 where its result was remembered. */
+  /** Milliseconds the check took this engine; 0 where its result was remembered. */
   readonly elapsedMs: number;
 }
 
 /** A kernel that gave wrong results on this adapter. */
 export interface DroppedVariant {
   readonly variant: string;
-  /** Largest difference from the plain kernel, relative to its largest value; NaN and compile errors are told in `reason`. */
+  /**
+   * Largest difference from the plain kernel, relative to its largest value; NaN where there are no numbers to compare,
+   * such as after a compile error: `reason` tells.
+   */
   readonly error: number;
   readonly reason: string;
 }

@@ -40,7 +40,7 @@ export class LocalChatCompletions implements ChatCompletions {
   ): Promise<ChatCompletion | AsyncIterableIterator<ChatCompletionChunk>> {
     const { tokenizer, generator, model } = this.#parts();
     checkParams(params);
-    const resolved = resolveParams(params, spelling(params), model.defaults, model.decoder.vocab);
+    const resolved = resolveParams(params, spelling(params), model.defaults, model.vocab);
     const room = overflowRoom(generator, resolved);
     const prompt = renderPrompt(tokenizer, params, room);
     const head = {

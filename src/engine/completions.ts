@@ -35,7 +35,7 @@ export class LocalCompletions implements Completions {
   ): Promise<Completion | AsyncIterableIterator<CompletionChunk>> {
     const { tokenizer, generator, model } = this.#parts();
     checkParams(params);
-    const { vocab } = model.decoder;
+    const { vocab } = model;
     const spelling = {
       maxTokens: { param: 'max_tokens', value: params.max_tokens },
       topLogprobs: { param: 'logprobs', value: params.logprobs },

@@ -1,14 +1,17 @@
-import { openDevice } from '../gpu/device.ts';
+import { openDevice, type Device } from '../gpu/device.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
 import { DisposedError } from '../util/errors.ts';
 import { resolveSource, type ModelLocation } from '../weights/sources/resolve.ts';
 import type { Engine, EngineStats, LocalLoadOptions } from './api.ts';
 import { LocalChatCompletions } from './chat.ts';
 import { LocalCompletions } from './completions.ts';
+import { orAbort, setUpOn } from './failure.ts';
 import { Generator } from './generator.ts';
+import { KernelCheck } from './kernel_check.ts';
 import { checkOptions, resolveLimits } from './limits.ts';
 import { loadTokenizer, openModel, uploadModel } from './model.ts';
 import type { EngineParts } from './parts.ts';
+import { Recovery, type PlacedModel } from './recovery.ts';
 
 /** An engine in this thread. */
 export class LocalEngine implements Engine {
@@ -32,21 +35,34 @@ export class LocalEngine implements Engine {
     onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
     const opened = await openModel(source, signal);
     const tokenizer = await loadTokenizer(source, options.chatTemplate, signal);
-    const device = await openDevice(options.gpu, options);
-    try {
-      const model = await uploadModel(opened, device, { signal, onProgress });
-      const limits = resolveLimits(options, model.decoder, device.facts);
-      const generator = new Generator(device, model.decoder, limits);
-      onProgress?.({ phase: 'compile', loadedBytes: 0, totalBytes: 0 });
-      await orAbort(generator.runner.prepare(), signal);
+    const open = (): Promise<Device> => openDevice(options.gpu, options);
+    const { selfTest: mode = 'auto', kvDtype } = options;
+    const kernels = new KernelCheck({ mode, open, tensors: opened.checkpoint.tensors, kvDtype });
+    /** Here and again whenever the device is lost, on whatever adapter there is then. */
+    const place = async (
+      signal: AbortSignal | undefined,
+      onProgress?: LocalLoadOptions['onProgress'],
+    ): Promise<PlacedModel> => {
+      const device = await open();
+      return setUpOn(device, signal, async () => {
+        const decoder = await uploadModel(opened, device, { signal, onProgress });
+        onProgress?.({ phase: 'compile', loadedBytes: 0, totalBytes: 0 });
+        await orAbort(kernels.run(device, signal), signal);
+        return { device, decoder };
+      });
+    };
+    const { device, decoder } = await place(signal, onProgress);
+    return setUpOn(device, signal, async () => {
+      const limits = resolveLimits(options, decoder, device.facts);
+      const generator = new Generator(device, decoder, limits);
+      const recovery = new Recovery({ place, onRecovery: options.onRecovery });
+      await orAbort(generator.prepare(recovery), signal);
       onProgress?.({ phase: 'ready', loadedBytes: 0, totalBytes: 0 });
-      return new LocalEngine({ device, model, tokenizer, generator, limits });
-    } catch (error) {
-      const failure = device.failure;
-      device.dispose();
-      signal?.throwIfAborted();
-      throw failure ?? error;
-    }
+      const { name, modelType, parameters, defaults } = opened;
+      const { vocab, kv } = decoder;
+      const model = { name, modelType, parameters, defaults, vocab, layers: kv.layers };
+      return new LocalEngine({ model, tokenizer, generator, limits, kernels });
+    });
   }
 
   async tokenize(text: string, options?: EncodeOptions): Promise<number[]> {
@@ -58,16 +74,16 @@ export class LocalEngine implements Engine {
   }
 
   async stats(): Promise<EngineStats> {
-    const { device, model, tokenizer, generator, limits } = this.#alive();
-    const { scheduler, runner } = generator;
+    const { model, tokenizer, generator, limits, kernels } = this.#alive();
+    const { scheduler, device } = generator;
     const { vendor, architecture, description, isSoftware, hasF16, hasSubgroups } = device.facts;
     return {
       model: {
         name: model.name,
         modelType: model.modelType,
         parameters: model.parameters,
-        layers: model.decoder.kv.layers,
-        vocab: model.decoder.vocab,
+        layers: model.layers,
+        vocab: model.vocab,
         contextLength: scheduler.capacity,
         hasChatTemplate: tokenizer.hasChatTemplate,
       },
@@ -80,21 +96,18 @@ export class LocalEngine implements Engine {
         cachedPages: scheduler.numCachedBlocks,
       },
       requests: { running: scheduler.numRunning, waiting: scheduler.numWaiting },
-      totals: { ...runner.totals, ...generator.totals },
+      totals: generator.totals,
       pipelines: device.pipelines.size,
       thread: 'page',
-      recoveries: 0,
-      selfTest: { status: 'skipped', checked: [], dropped: [], elapsedMs: 0 },
+      recoveries: generator.recoveries,
+      selfTest: kernels.report,
     };
   }
 
   async dispose(): Promise<void> {
     const parts = this.#parts;
     this.#parts = undefined;
-    if (parts === undefined) return;
-    parts.generator.stop();
-    parts.device.dispose();
-    await parts.device.gpu.lost;
+    await parts?.generator.dispose();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -106,21 +119,5 @@ export class LocalEngine implements Engine {
       throw new DisposedError('engine: disposed; load the model again');
     }
     return this.#parts;
-  }
-}
-
-/** Waits for `work`, or rejects with the signal's reason as soon as it is aborted. */
-async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  signal?.throwIfAborted();
-  const settled = new AbortController();
-  const aborted = new Promise<never>((_, reject) => {
-    const onAbort = (): void => reject(signal?.reason);
-    signal?.addEventListener('abort', onAbort, { signal: settled.signal });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    settled.abort();
-    work.catch(() => undefined); // dropped when the abort came first
   }
 }

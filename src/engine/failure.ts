@@ -1,5 +1,11 @@
 import type { Device } from '../gpu/device.ts';
-import { DeviceLostError, GpuValidationError, QuernError } from '../util/errors.ts';
+import {
+  DeviceLostError,
+  GpuValidationError,
+  OutOfMemoryError,
+  QuernError,
+  ShaderError,
+} from '../util/errors.ts';
 
 /** How long a failed GPU call waits for the device to say that it was lost, milliseconds. */
 const LOSS_GRACE_MS = 200;
@@ -9,16 +15,76 @@ const LOSS_GRACE_MS = 200;
  * before the device does.
  */
 export async function nameFailure(device: Device, error: unknown): Promise<QuernError> {
+  const failure = await failureBehind(device, error);
+  if (failure !== undefined) return failure;
+  if (error instanceof QuernError) return error;
+  const reason = messageOf(error);
+  return error instanceof DOMException
+    ? new DeviceLostError(`device: ${reason}; load the model again`, { cause: error, reason })
+    : new GpuValidationError(`engine: ${reason}`, { cause: error });
+}
+
+/**
+ * Sets something up on a device; a device on which that fails is disposed.
+ *
+ * @throws `signal.reason` when aborted, else the device's failure behind the error, else the error itself
+ */
+export async function setUpOn<T>(
+  device: Device,
+  signal: AbortSignal | undefined,
+  setUp: () => Promise<T>,
+): Promise<T> {
+  try {
+    const result = await setUp();
+    signal?.throwIfAborted();
+    return result;
+  } catch (error) {
+    const failure = signal?.aborted === true ? undefined : await failureBehind(device, error);
+    device.dispose();
+    signal?.throwIfAborted();
+    throw failure ?? error;
+  }
+}
+
+/** Waits for `work`, or rejects with the signal's reason as soon as it is aborted. */
+export async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  work.catch(() => undefined); // dropped when the abort comes first
+  signal?.throwIfAborted();
+  const settled = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    const onAbort = (): void => reject(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { signal: settled.signal });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    settled.abort();
+  }
+}
+
+/** What an error says, for a message about what came of it. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The device's failure that this error came of, if the device has failed or does so in a moment. */
+async function failureBehind(device: Device, error: unknown): Promise<QuernError | undefined> {
+  if (device.failure !== undefined || !mayComeOfLoss(error)) return device.failure;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const grace = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), LOSS_GRACE_MS);
   });
-  const loss = await Promise.race([device.failed, grace]);
+  const failure = await Promise.race([device.failed, grace]);
   clearTimeout(timer);
-  if (loss !== undefined) return loss;
-  if (error instanceof QuernError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return error instanceof DOMException
-    ? new DeviceLostError(`device: ${reason}; load the model again`, { cause: error })
-    : new GpuValidationError(`engine: ${reason}`, { cause: error });
+  return failure;
+}
+
+/** Errors of files, options and limits are not of the device's making. */
+function mayComeOfLoss(error: unknown): boolean {
+  return (
+    !(error instanceof QuernError) ||
+    error instanceof ShaderError ||
+    error instanceof OutOfMemoryError ||
+    error instanceof GpuValidationError
+  );
 }

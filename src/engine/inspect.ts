@@ -1,6 +1,7 @@
 import { openDevice, type Device } from '../gpu/device.ts';
 import { readBuffer } from '../gpu/readback.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
+import type { Decoder } from '../models/family.ts';
 import { ConfigError, WeightFileError } from '../util/errors.ts';
 import { divCeil, roundUp } from '../util/arith.ts';
 import { toFloat32 } from '../weights/format/float.ts';
@@ -9,7 +10,7 @@ import type { ModelSource } from '../weights/source.ts';
 import { GREEDY } from './core/sampling.ts';
 import { Generator } from './generator.ts';
 import { resolveLimits } from './limits.ts';
-import { openModel, uploadModel, type LoadedModel } from './model.ts';
+import { openModel, uploadModel } from './model.ts';
 
 /** How far one value is from the reference's. */
 export interface TensorDifference {
@@ -72,8 +73,8 @@ export async function parity(
     adapter = [vendor, architecture, description].filter((name) => name !== '').join(' ');
     const opened = await openModel(source, options.signal);
     const expected = await readExpected(source, options.signal);
-    const model = await uploadModel(opened, device, { signal: options.signal });
-    return { dir, adapter, ...(await compare(device, model, expected, options)) };
+    const loaded = await uploadModel(opened, device, { signal: options.signal });
+    return { dir, adapter, ...(await compare(device, loaded, expected, options)) };
   } catch (error) {
     options.signal?.throwIfAborted();
     const failure = device?.failure ?? error;
@@ -86,21 +87,21 @@ export async function parity(
 
 async function compare(
   device: Device,
-  model: LoadedModel,
+  loaded: Decoder,
   expected: ReadonlyMap<string, ReferenceTensor>,
   { tolerance = 1e-4, kvDtype = 'f32' }: ParityOptions,
 ): Promise<Pick<ParityReport, 'ok' | 'tensors' | 'greedy'>> {
   const inputs = inputRows(expected);
   const prompt = idsOf(expected, 'prompt_ids');
   const greedyIds = idsOf(expected, 'greedy_ids');
-  checkIds(model.decoder.vocab, [...inputs.map(({ ids }) => ids), prompt]);
+  checkIds(loaded.vocab, [...inputs.map(({ ids }) => ids), prompt]);
 
   const longest = Math.max(1, ...inputs.map(({ ids }) => ids.length));
   const contextLength = Math.max(longest, prompt.length + greedyIds.length);
   // References run past max_position_embeddings where positions allow it.
   const decoder = {
-    ...model.decoder,
-    maxPositions: Math.max(model.decoder.maxPositions, contextLength),
+    ...loaded,
+    maxPositions: Math.max(loaded.maxPositions, contextLength),
   };
   const { window = 0 } = decoder.kv;
   const tokens = Math.max(contextLength, window + longest) + 2 * PAGE_SIZE;

@@ -24,15 +24,6 @@ export interface GenerationDefaults {
   readonly eosIds: ReadonlySet<number>;
 }
 
-/** A model on the GPU. */
-export interface LoadedModel {
-  readonly name: string;
-  readonly modelType: string;
-  readonly parameters: number;
-  readonly decoder: Decoder;
-  readonly defaults: GenerationDefaults;
-}
-
 export interface LoadModelOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
@@ -55,9 +46,11 @@ async function readModelConfig(source: ModelSource, signal?: AbortSignal): Promi
   return new ConfigReader(json);
 }
 
-/** A model whose files have been found and checked, before anything is on a GPU. */
+/** A model whose files have been found and checked. Nothing of it is on a GPU. */
 export interface OpenedModel {
   readonly name: string;
+  readonly modelType: string;
+  readonly parameters: number;
   readonly config: ConfigReader;
   readonly family: DecoderFamily;
   readonly defaults: GenerationDefaults;
@@ -77,11 +70,19 @@ export async function openModel(source: ModelSource, signal?: AbortSignal): Prom
   const family = familyOf(config);
   const defaults = await readDefaults(source, config, signal);
   const checkpoint = await openCheckpoint(source, signal);
-  return { name: source.name, config, family, defaults, checkpoint };
+  return {
+    name: source.name,
+    modelType: config.string('model_type'),
+    parameters: countParameters(checkpoint),
+    config,
+    family,
+    defaults,
+    checkpoint,
+  };
 }
 
 /**
- * Puts a model's weights on the GPU.
+ * Puts a model's weights on a device; as often as there are devices.
  *
  * @throws {ConfigError} if a key of the configuration is missing or absurd
  * @throws {WeightFileError} if the weights do not fit the configuration
@@ -90,18 +91,17 @@ export async function openModel(source: ModelSource, signal?: AbortSignal): Prom
  * @throws `signal.reason` when aborted
  */
 export async function uploadModel(
-  { name, config, family, defaults, checkpoint }: OpenedModel,
+  { config, family, checkpoint }: OpenedModel,
   device: Device,
   { signal, onProgress }: LoadModelOptions = {},
-): Promise<LoadedModel> {
+): Promise<Decoder> {
   const loader = new WeightLoader(device, checkpoint);
   const decoder = family.load(config, new WeightScope(loader));
   await loader.upload({
     ...(signal && { signal }),
     onProgress: (progress) => onProgress?.({ phase: 'weights', ...progress }),
   });
-  const modelType = config.string('model_type');
-  return { name, modelType, parameters: countParameters(checkpoint), decoder, defaults };
+  return decoder;
 }
 
 /**

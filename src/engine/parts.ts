@@ -1,17 +1,24 @@
-import type { Device } from '../gpu/device.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { Generator } from './generator.ts';
-import type { LoadedModel } from './model.ts';
+import type { KernelCheck } from './kernel_check.ts';
+import type { GenerationDefaults, OpenedModel } from './model.ts';
 import type { ResolvedLimits } from './limits.ts';
 import type { ResolvedParams } from './params.ts';
 
-/** What a loaded engine is made of. */
+/** What is known of a loaded model, whatever device it is on. */
+export interface ModelFacts extends Pick<OpenedModel, 'name' | 'modelType' | 'parameters'> {
+  readonly layers: number;
+  readonly vocab: number;
+  readonly defaults: GenerationDefaults;
+}
+
+/** What a loaded engine is made of. Only the generator holds a device, because it may get another. */
 export interface EngineParts {
-  readonly device: Device;
-  readonly model: LoadedModel;
+  readonly model: ModelFacts;
   readonly tokenizer: Tokenizer;
   readonly generator: Generator;
   readonly limits: ResolvedLimits;
+  readonly kernels: KernelCheck;
 }
 
 /** An id as OpenAI's API has them: a prefix and letters. */

@@ -16,6 +16,8 @@ import { sizeOf } from './tensor.ts';
 export interface DeviceFacts {
   readonly vendor: string;
   readonly architecture: string;
+  /** The GPU's own name or number, where the browser tells it. */
+  readonly device: string;
   readonly description: string;
   /** The adapter runs on the CPU: right answers, slowly. */
   readonly isSoftware: boolean;
@@ -28,6 +30,8 @@ export interface DeviceFacts {
    * slower than one whose threads work alone.
    */
   readonly hasSlowBarriers: boolean;
+  /** Kernels and shader libraries that gave wrong results here: names of `VARIANTS` in kernels/variants.ts. */
+  readonly dropped: ReadonlySet<string>;
   readonly limits: {
     readonly maxStorageBufferBindingSize: number;
     readonly maxBufferSize: number;
@@ -91,10 +95,12 @@ export async function openDevice(
     options.defaultLimits === true
       ? {}
       : Object.fromEntries(RAISED_LIMITS.map((name) => [name, adapter.limits[name]]));
+  let device: GPUDevice | undefined;
   try {
-    const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+    device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
     return new Device(device, readFacts(gpu, adapter, device));
   } catch (cause) {
+    device?.destroy();
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new NoWebGpuError(
       `WebGPU: the adapter gives no device: ${reason}; restart the browser or update the graphics driver`,
@@ -139,17 +145,20 @@ function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFact
   // Chrome has `info` from 127 and `info.isFallbackAdapter` from 140.
   const info: Partial<GPUAdapterInfo> = adapter.info ?? {};
   const { vendor = '', architecture = '', description = '', isFallbackAdapter = false } = info;
-  const names = `${vendor} ${architecture} ${info.device} ${description}`.toLowerCase();
+  const { device: model = '' } = info;
+  const names = `${vendor} ${architecture} ${model} ${description}`.toLowerCase();
   const { limits, features } = device;
   return {
     vendor,
     architecture,
+    device: model,
     description,
     isSoftware: isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/.test(names),
     hasF16: features.has('shader-f16'),
     hasSubgroups: features.has('subgroups') && gpu.wgslLanguageFeatures.has('subgroup_id'),
     hasTimestamps: features.has('timestamp-query'),
     hasSlowBarriers: names.includes('swiftshader'),
+    dropped: new Set(),
     limits: {
       maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
       maxBufferSize: limits.maxBufferSize,
@@ -161,7 +170,6 @@ function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFact
 /** One GPU device: its memory, its pipelines, and the first thing that went wrong with it. */
 export class Device {
   readonly gpu: GPUDevice;
-  readonly facts: DeviceFacts;
   readonly memory: MemoryLedger = new MemoryLedger();
   readonly pipelines: PipelineCache;
   readonly scratch: ScratchPool;
@@ -171,12 +179,13 @@ export class Device {
   #fail: (error: QuernError) => void = () => undefined;
   #failure: QuernError | undefined;
   #isDisposed = false;
+  #facts: DeviceFacts;
   #allocations: Promise<void>[] = [];
   #purposes = new WeakMap<GPUBuffer, Purpose>();
 
   constructor(gpu: GPUDevice, facts: DeviceFacts) {
     this.gpu = gpu;
-    this.facts = facts;
+    this.#facts = facts;
     this.pipelines = new PipelineCache(gpu);
     this.scratch = new ScratchPool(this);
     this.failed = new Promise((resolve) => {
@@ -191,12 +200,20 @@ export class Device {
     });
     void gpu.lost.then(({ reason, message }) => {
       if (this.#isDisposed) return;
+      const said = message === '' ? reason : `${reason}: ${message.trim()}`;
       this.#fail(
-        new DeviceLostError(
-          `device: lost (${reason}${message === '' ? '' : `: ${message.trim()}`}); load the model again`,
-        ),
+        new DeviceLostError(`device: lost (${said}); load the model again`, { reason: said }),
       );
     });
+  }
+
+  get facts(): DeviceFacts {
+    return this.#facts;
+  }
+
+  /** Has what is recorded from now on do without these variants. */
+  drop(variants: Iterable<string>): void {
+    this.#facts = { ...this.#facts, dropped: new Set([...this.#facts.dropped, ...variants]) };
   }
 
   /** First error the device reported outside of a checked operation, if any. */

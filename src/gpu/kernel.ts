@@ -1,3 +1,4 @@
+import { SHADER_LIBRARY } from './shader_library.ts';
 import type { Dim, Extent } from './tensor.ts';
 
 /**
@@ -17,9 +18,23 @@ export interface Kernel<B extends Bindings = Bindings> {
   readonly bindings: B;
 }
 
-/** Declares a kernel; exists for the inference of its binding names. */
+const sources: string[] = [];
+
+/** Declares a kernel; its binding names are inferred, and its text is counted in {@link shaderHash}. */
 export function defineKernel<const B extends Bindings>(kernel: Kernel<B>): Kernel<B> {
+  sources.push(kernel.source);
   return kernel;
+}
+
+/** A number that changes with the text of any shader. FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+export function shaderHash(): number {
+  let hash = 0x811c9dc5;
+  for (const text of [...sources, ...Object.values(SHADER_LIBRARY)]) {
+    for (let i = 0; i < text.length; i += 1) {
+      hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+    }
+  }
+  return hash >>> 0;
 }
 
 /**

@@ -46,19 +46,21 @@ interface ScratchLife {
  */
 export class Recorder {
   readonly device: Device;
+  /** What the operations choose their kernels by. */
+  readonly facts: DeviceFacts;
   readonly #counts: DeviceTensor;
   readonly #pending: Pending[] = [];
   readonly #scratch: ScratchLife[] = [];
   readonly #kept = new Map<string, Tensor>();
 
-  /** @param counts - uniform with the step's counts in the order of `COUNT_NAMES`, u32 [8] */
-  constructor(device: Device, counts: DeviceTensor) {
+  /**
+   * @param counts - uniform with the step's counts in the order of `COUNT_NAMES`, u32 [8]
+   * @param facts - the device's, or part of them, to record what a poorer device would run
+   */
+  constructor(device: Device, counts: DeviceTensor, facts: DeviceFacts = device.facts) {
     this.device = device;
+    this.facts = facts;
     this.#counts = counts;
-  }
-
-  get facts(): DeviceFacts {
-    return this.device.facts;
   }
 
   /** Makes memory from outside the step, such as step state, an operand of its operations. */

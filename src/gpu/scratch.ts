@@ -79,6 +79,11 @@ export class ScratchPool {
     return sizes.map((size, index) => chosen.get(index) ?? this.#create(size));
   }
 
+  /** Zeroes all of it, so that a dispatch that fails to write leaves nothing that looks like a result. */
+  clear(encoder: GPUCommandEncoder): void {
+    for (const buffer of this.#buffers) encoder.clearBuffer(buffer);
+  }
+
   #create(size: number): GPUBuffer {
     const buffer = this.#device.createBuffer('scratch', `scratch ${this.#buffers.length}`, size);
     this.#buffers.push(buffer);

@@ -1,3 +1,4 @@
+import type { DeviceFacts } from '../gpu/device.ts';
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import type { Slots } from '../gpu/shader.ts';
 import {
@@ -15,7 +16,7 @@ import directSource from '../../shaders/attention_direct.wgsl?raw';
 import splitSource from '../../shaders/attention_split.wgsl?raw';
 import tileSource from '../../shaders/attention_tile.wgsl?raw';
 import { kvLibrary, paddedHeadDim, type KvLayer } from './kv_cache.ts';
-import { reduceLibrary } from './variants.ts';
+import { isUsable, reduceLibrary } from './variants.ts';
 
 const tileKernel = defineKernel({
   name: 'attention_tile',
@@ -122,6 +123,13 @@ export interface AttentionOptions {
 /** `direct` is the oracle: a thread per query and head, no barriers. `tiled` shares keys among queries and threads. */
 export type AttentionVariant = 'direct' | 'tiled';
 
+/** The kernels for a device with these facts. */
+export function chooseAttention(
+  facts: Pick<DeviceFacts, 'hasSlowBarriers' | 'dropped'>,
+): AttentionVariant {
+  return !facts.hasSlowBarriers && isUsable(facts, 'attention_tiled') ? 'tiled' : 'direct';
+}
+
 /** Packed rows in a tile of the many-query kernel. */
 export function attentionTileRows(headDim: number): number {
   return TILE_THREADS / tileParts(headDim);
@@ -184,7 +192,7 @@ export function attention(
   };
   const inputs = { queries, keys, values, sequences: state.sequences, tables: state.tables };
 
-  if ((variant ?? (recorder.facts.hasSlowBarriers ? 'direct' : 'tiled')) === 'direct') {
+  if ((variant ?? chooseAttention(recorder.facts)) === 'direct') {
     const { positions, sequenceOf, tables } = state;
     recorder.dispatch(directKernel, {
       slots: { ...slots, WORKGROUP: DIRECT_THREADS },

@@ -2,9 +2,11 @@ import type { Device } from '../gpu/device.ts';
 import { sizeOf, type DeviceTensor } from '../gpu/tensor.ts';
 import { roundUp } from '../util/arith.ts';
 
-/** Element types a KV cache can have. */
-export const KV_DTYPES = ['f32', 'f16'] as const;
-export type KvDType = (typeof KV_DTYPES)[number];
+/** Element type of a KV cache. */
+export type KvDType = 'f32' | 'f16';
+
+/** Every {@link KvDType}. */
+export const KV_DTYPES: readonly KvDType[] = ['f32', 'f16'];
 
 /** Sizes of one layer's cache. */
 export interface KvShape {

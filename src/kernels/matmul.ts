@@ -16,7 +16,7 @@ import fewSource from '../../shaders/matmul_few.wgsl?raw';
 import plainSource from '../../shaders/matmul_plain.wgsl?raw';
 import tileSource from '../../shaders/matmul_tile.wgsl?raw';
 import type { Matrix } from './matrix.ts';
-import { reduceLibrary, weightLibrary } from './variants.ts';
+import { isUsable, reduceLibrary, weightLibrary } from './variants.ts';
 
 const OPERANDS = {
   x: 'read',
@@ -72,13 +72,14 @@ export interface MatmulOptions {
 
 /** The kernel for `rows` rows of `cols` elements on a device with these facts. */
 export function chooseMatmul(
-  facts: Pick<DeviceFacts, 'hasSlowBarriers'>,
+  facts: Pick<DeviceFacts, 'hasSlowBarriers' | 'dropped'>,
   rows: Extent,
   cols: number,
 ): MatmulVariant {
   if (cols % 4 !== 0) return 'plain';
-  if (facts.hasSlowBarriers) return 'direct';
-  return capacityOf(rows) <= FEW_ROWS ? 'few' : 'tile';
+  const fastest = capacityOf(rows) <= FEW_ROWS ? 'few' : 'tile';
+  if (!facts.hasSlowBarriers && isUsable(facts, `matmul_${fastest}`)) return fastest;
+  return isUsable(facts, 'matmul_direct') ? 'direct' : 'plain';
 }
 
 /**

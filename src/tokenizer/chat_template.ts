@@ -4,7 +4,7 @@ import { describeValue, isRecord } from '../util/objects.ts';
 import { attempt } from './attempt.ts';
 
 /** A text part of a message in the OpenAI spelling. */
-interface TextPart {
+export interface TextPart {
   readonly type: 'text';
   readonly text: string;
 }

@@ -41,6 +41,13 @@ export class OutOfMemoryError extends QuernError {
 /** The device was lost: driver reset, GPU removed, memory pressure, or destroyed on purpose. */
 export class DeviceLostError extends QuernError {
   override readonly name = 'DeviceLostError';
+  /** What the platform said of it, where that is known. */
+  readonly reason: string | undefined;
+
+  constructor(message: string, options: ErrorOptions & { readonly reason?: string } = {}) {
+    super(message, options);
+    this.reason = options.reason;
+  }
 }
 
 /** The GPU refused a command. Always a defect of the engine or of the driver, never of the request. */

@@ -12,10 +12,16 @@ export interface ByteSource {
   /**
    * Reads `end - begin` bytes, never fewer. The caller owns the result.
    *
+   * @param memory - what the result may be put in, where it is large enough; the caller has no further use for it
    * @throws {DownloadError} if they cannot be had
    * @throws `signal.reason` when aborted
    */
-  read(begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  read(
+    begin: number,
+    end: number,
+    signal?: AbortSignal,
+    memory?: ArrayBuffer,
+  ): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** The files of one model repository. */
@@ -90,9 +96,10 @@ export async function readExactly(
   begin: number,
   end: number,
   signal?: AbortSignal,
+  memory?: ArrayBuffer,
 ): Promise<Uint8Array<ArrayBuffer>> {
   signal?.throwIfAborted();
-  const bytes = await file.read(begin, end, signal);
+  const bytes = await file.read(begin, end, signal, memory);
   if (bytes.length !== end - begin) {
     throw new DownloadError(
       file.name,

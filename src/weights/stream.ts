@@ -32,7 +32,7 @@ export interface StreamOptions {
   readonly onProgress?: (progress: StreamProgress) => void;
   /** Longest read; rounded down to a multiple of 4. Default 8 MiB. */
   readonly chunkBytes?: number;
-  /** Most bytes asked for and not yet taken by `onBytes`; one chunk is always allowed. Default 64 MiB. */
+  /** Most bytes asked for and not yet taken by `onBytes`; one chunk is always allowed. Default 32 MiB. */
   readonly maxInFlightBytes?: number;
 }
 
@@ -65,13 +65,15 @@ export async function streamTensors(
   reads: readonly TensorRead[],
   options: StreamOptions = {},
 ): Promise<void> {
-  const { signal, onProgress, maxInFlightBytes = 64 * MIB } = options;
+  const { signal, onProgress, maxInFlightBytes = 32 * MIB } = options;
   const chunks = planChunks(reads, checkedChunkBytes(options.chunkBytes ?? 8 * MIB));
   const totalBytes = chunks.reduce((sum, { begin, end }) => sum + end - begin, 0);
   const failure = new AbortController();
   const stop = signal === undefined ? failure.signal : AbortSignal.any([signal, failure.signal]);
 
   const pending: Promise<Uint8Array<ArrayBuffer>>[] = [];
+  // Collectors free dropped buffers late: a load that drops each would grow by hundreds of megabytes.
+  const spare: ArrayBuffer[] = [];
   const ahead = chunks.values();
   let next = ahead.next();
   let inFlightBytes = 0;
@@ -80,7 +82,7 @@ export async function streamTensors(
       const { file, begin, end } = next.value;
       if (inFlightBytes > 0 && inFlightBytes + end - begin > maxInFlightBytes) return;
       inFlightBytes += end - begin;
-      const read = readExactly(file, begin, end, stop);
+      const read = readExactly(file, begin, end, stop, spare.pop());
       // Its failure is reported when its turn comes, or dropped when an earlier one failed.
       read.catch(() => {});
       pending.push(read);
@@ -95,6 +97,7 @@ export async function streamTensors(
       const bytes = await pending.shift();
       if (bytes === undefined) break;
       await deliver(pieces, bytes, signal);
+      spare.push(bytes.buffer);
       inFlightBytes -= end - begin;
       loadedBytes += end - begin;
       onProgress?.({ file: file.name, loadedBytes, totalBytes });

@@ -213,6 +213,24 @@ describe('openDevice', () => {
     expect(device.facts).toMatchObject({ vendor: '', description: '', isSoftware: false });
   });
 
+  it('leaves no device behind when its facts cannot be read', async () => {
+    const gpu = await openGpu('null');
+    const adapter = await gpu.requestAdapter();
+    const devices: GPUDevice[] = [];
+    const requestDevice = async (descriptor?: GPUDeviceDescriptor) => {
+      const device = await adapter?.requestDevice(descriptor);
+      if (device !== undefined) devices.push(device);
+      return device;
+    };
+    // Chrome before 115 has no list of language features.
+    const older = {
+      requestAdapter: () => altered(gpu, { requestDevice }).requestAdapter(),
+    } as unknown as GPU;
+    await expect(openDevice(older)).rejects.toThrow(NoWebGpuError);
+    expect(devices).toHaveLength(1);
+    await Promise.all(devices.map(({ lost }) => lost));
+  });
+
   it('says why an adapter gives no device', async () => {
     const requestDevice = () => Promise.reject(new DOMException('used already', 'OperationError'));
     const opening = openDevice(altered(await openGpu('null'), { requestDevice }));

@@ -4,12 +4,14 @@ import type { DeviceFacts } from '../../src/gpu/device.ts';
 export const PLAIN_FACTS: DeviceFacts = {
   vendor: '',
   architecture: '',
+  device: '',
   description: '',
   isSoftware: false,
   hasF16: false,
   hasSubgroups: false,
   hasTimestamps: false,
   hasSlowBarriers: false,
+  dropped: new Set(),
   limits: {
     maxStorageBufferBindingSize: 2 ** 27,
     maxBufferSize: 2 ** 28,

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ViteDevServer } from 'vite';
 import type { ParityReport } from '../../engine/inspect.ts';
@@ -7,8 +9,7 @@ import type { BrowserName } from './find.ts';
 import { callInPage, launchBrowser } from './launch.ts';
 import { serveModels } from './serve_models.ts';
 
-const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url));
-const PAGE_MODULE = '/src/cli/browser/parity_page.ts';
+const PAGE_MODULE = fileURLToPath(new URL('./parity_page.ts', import.meta.url));
 
 /**
  * Runs `parity` on folders of this machine inside a page of a browser.
@@ -34,7 +35,12 @@ export async function* parityInBrowser(
     await page.goto(originOf(server));
     for (const [index, dir] of dirs.entries()) {
       const args = [dir, index, tolerance];
-      const report = await callInPage<ParityReport>(page, PAGE_MODULE, 'run', ...args);
+      const report = await callInPage<ParityReport>(
+        page,
+        `/${basename(PAGE_MODULE)}`,
+        'run',
+        ...args,
+      );
       // Pages are not told much of the adapter; Firefox tells nothing.
       const adapter =
         report.adapter === 'none' ? report.adapter : `${name} ${report.adapter}`.trim();
@@ -50,7 +56,7 @@ export async function* parityInBrowser(
   }
 }
 
-/** Serves the sources, compiled on the way, and the folders. */
+/** Serves the code of the page, from sources compiled on the way or as it is in the package, and the folders. */
 async function startServer(dirs: readonly string[]): Promise<ViteDevServer> {
   let vite: typeof import('vite');
   try {
@@ -63,12 +69,18 @@ async function startServer(dirs: readonly string[]): Promise<ViteDevServer> {
   }
   const server = await vite.createServer({
     configFile: false,
-    root: REPOSITORY,
+    root: dirname(PAGE_MODULE),
     appType: 'custom',
     logLevel: 'error',
     // Apart from those of the pages and tests, which may run at the same time.
-    cacheDir: `${REPOSITORY}node_modules/.vite-parity`,
-    server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
+    cacheDir: join(packageFolder(), 'node_modules/.vite-parity'),
+    server: {
+      host: '127.0.0.1',
+      port: 0,
+      hmr: false,
+      watch: null,
+      fs: { allow: [packageFolder()] },
+    },
     plugins: [
       {
         name: 'quern:parity',
@@ -78,6 +90,13 @@ async function startServer(dirs: readonly string[]): Promise<ViteDevServer> {
     ],
   });
   return server.listen();
+}
+
+/** Of this package: the checkout, or where it is installed. */
+function packageFolder(): string {
+  let folder = dirname(PAGE_MODULE);
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
 }
 
 function originOf(server: ViteDevServer): string {

@@ -57,7 +57,7 @@ export class Request {
   numInFlight = 0;
   /** Prompt tokens that the prefix cache spared at first admission. */
   numCachedTokens = 0;
-  /** Times this request lost its blocks to an older one. */
+  /** Times this request lost its blocks, to an older one or with the device. */
   numPreemptions = 0;
 
   /** Held blocks, one for each logical block `firstBlock … firstBlock + blocks.length - 1`. */

@@ -13,8 +13,8 @@
  *   complete <── [step 7] <──read back──      a decode may be scheduled before its input token is read back
  * ```
  *
- * What the caller promises: a step that was returned is submitted before any later one, or `failAll` is called; the
- * GPU runs submissions in order; within a step each layer writes all keys and values before it reads any.
+ * What the caller promises: a step that was returned is submitted before any later one, or `failAll` or `startOver`
+ * is called; the GPU runs submissions in order; within a step each layer writes all keys and values before it reads any.
  * From that follows that blocks and slots can be taken from a request at once while its steps are in flight, and
  * that a block can be shared as soon as the step that fills it is scheduled.
  *
@@ -237,6 +237,22 @@ export class Scheduler {
     }
     request.status = 'finished';
     request.finishReason = reason;
+  }
+
+  /**
+   * Takes back all that was computed, because the device and its memory are gone: running requests wait again, as if
+   * preempted, outstanding steps will not be completed, and the prefix cache is empty. Tokens that were sampled but
+   * not read back are sampled again.
+   */
+  startOver(): void {
+    while (this.#running.length > 0) {
+      this.#preemptYoungest();
+    }
+    for (const request of this.#waiting) {
+      request.numInFlight = 0;
+    }
+    this.#outstanding.length = 0;
+    this.#kv.clear();
   }
 
   /**

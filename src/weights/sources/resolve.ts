@@ -31,12 +31,23 @@ export function resolveSource(location: ModelLocation, options: HttpOptions = {}
   });
 }
 
+/**
+ * Makes the text of a location mean the same outside this page.
+ *
+ * @throws {RequestError} if it is of no known form
+ */
+export function absoluteLocation(text: string): string {
+  return HUB_ID.test(text) ? text : textUrl(text).href;
+}
+
 function resolveText(text: string, options: HttpOptions): ModelSource {
   const { id, revision = 'main' } = HUB_ID.exec(text)?.groups ?? {};
-  if (id !== undefined) {
-    const base = new URL(`${HUB}/${id}/resolve/${encodeURIComponent(revision)}/`);
-    return { ...urlSource(base, options), name: text };
-  }
+  if (id === undefined) return urlSource(textUrl(text), options);
+  const base = new URL(`${HUB}/${id}/resolve/${encodeURIComponent(revision)}/`);
+  return { ...urlSource(base, options), name: text };
+}
+
+function textUrl(text: string): URL {
   const isRelative = /^\.{0,2}\//.test(text);
   if (!isRelative && !/^https?:\/\//i.test(text)) {
     throw new RequestError(`model: ${JSON.stringify(text)}, expected ${EXPECTED}`, {
@@ -47,7 +58,7 @@ function resolveText(text: string, options: HttpOptions): ModelSource {
   if (!URL.canParse(text, page)) {
     throw new RequestError(`model: ${JSON.stringify(text)} is not a valid URL`, { param: 'model' });
   }
-  return urlSource(new URL(text, page), options);
+  return new URL(text, page);
 }
 
 /** The address of the page or, in a worker, of its script. */
@@ -62,11 +73,13 @@ function pageUrl(relative: string): string {
   return url;
 }
 
-function isFiles(location: ModelLocation): location is readonly File[] {
+/** Whether a location is files that a person picked. */
+export function isFiles(location: ModelLocation): location is readonly File[] {
   return Array.isArray(location) && location.every((file) => file instanceof File);
 }
 
-function isModelSource(location: ModelLocation): location is ModelSource {
+/** Whether a location reads its files itself. */
+export function isModelSource(location: ModelLocation): location is ModelSource {
   return typeof location === 'object' && location !== null && 'open' in location;
 }
 

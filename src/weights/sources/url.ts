@@ -69,7 +69,7 @@ async function openRanges(
   options: HttpOptions,
   signal: AbortSignal | undefined,
 ): Promise<ByteSource> {
-  const head = await body(response);
+  const head = await body(response, HEAD_BYTES);
   const size = rangeTotal(response) ?? (await sizeByHead(url, options, signal));
   // Neither header is visible, e.g. across origins: the length of a whole reply is.
   if (size === undefined) return downloadWhole(url, options, signal);
@@ -78,10 +78,10 @@ async function openRanges(
   return {
     name: url,
     size,
-    async read(begin, end, readSignal) {
+    async read(begin, end, readSignal, memory) {
       readSignal?.throwIfAborted();
       if (end <= head.length || begin === end) return head.slice(begin, end);
-      return readRange(url, version, begin, end, options, readSignal);
+      return readRange(url, version, begin, end, options, readSignal, memory);
     },
   };
 }
@@ -93,6 +93,7 @@ function readRange(
   end: number,
   options: HttpOptions,
   signal: AbortSignal | undefined,
+  memory: ArrayBuffer | undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const init = { headers: rangeHeader(begin, end) };
   return request(url, init, options, signal, async (response) => {
@@ -103,7 +104,7 @@ function readRange(
       throw new DownloadError(url, `the server answered ${status}, ${expected}`, { status });
     }
     expectVersion(url, response, version);
-    return expectLength(await body(response), end - begin);
+    return expectLength(await body(response, end - begin, memory), end - begin);
   });
 }
 
@@ -164,8 +165,43 @@ function expectLength(bytes: Uint8Array<ArrayBuffer>, expected: number): Uint8Ar
   throw new PassingError(`${bytes.length} bytes came, expected ${expected}`);
 }
 
-async function body(response: Response): Promise<Uint8Array<ArrayBuffer>> {
-  return new Uint8Array(await response.arrayBuffer());
+/**
+ * The bytes of a reply of at most `size` bytes, in `memory` if it is large enough.
+ *
+ * `arrayBuffer()` makes a new buffer each time, and a second one on the way.
+ */
+async function body(
+  response: Response,
+  size: number,
+  memory: ArrayBuffer = new ArrayBuffer(0),
+): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = byteReader(response);
+  if (reader === undefined) return new Uint8Array(await response.arrayBuffer());
+  let buffer = memory.byteLength < size ? new ArrayBuffer(size) : memory;
+  let length = 0;
+  let isDone = false;
+  while (!isDone && length < size) {
+    // The stream takes the buffer away and hands it back under another name.
+    const { done, value } = await reader.read(new Uint8Array(buffer, length, size - length));
+    isDone = done;
+    if (value === undefined) break;
+    buffer = value.buffer;
+    length += value.length;
+  }
+  if (!isDone && !(await reader.read(new Uint8Array(1))).done) {
+    await reader.cancel();
+    throw new PassingError(`more than the expected ${size} bytes came`);
+  }
+  return new Uint8Array(buffer, 0, length);
+}
+
+/** Undefined where the platform, or a `fetch` of the caller's, cannot read into given memory. */
+function byteReader({ body }: Response): ReadableStreamBYOBReader | undefined {
+  try {
+    return body?.getReader({ mode: 'byob' });
+  } catch {
+    return undefined;
+  }
 }
 
 function rangeHeader(begin: number, end: number): Record<string, string> {

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createServer, type InlineConfig } from 'vite';
 
@@ -16,13 +17,17 @@ export interface TestServer {
  * @param config - what to serve: the repository as it is, unless a root or a configuration file is given
  */
 export async function startServer(
-  config: Pick<InlineConfig, 'root' | 'configFile'> = { root: REPOSITORY, configFile: false },
+  config: Pick<InlineConfig, 'root' | 'configFile' | 'optimizeDeps'> = {
+    root: REPOSITORY,
+    configFile: false,
+  },
 ): Promise<TestServer> {
   const server = await createServer({
     ...config,
     logLevel: 'error',
     // Tests may run beside `npm start`, whose cache of dependencies must stay its own.
-    cacheDir: `${REPOSITORY}node_modules/.vite-test`,
+    // So must be that of each root, whose pages depend on other packages.
+    cacheDir: `${REPOSITORY}node_modules/.vite-test/${basename(config.root ?? 'demo')}`,
     server: { host: '127.0.0.1', port: 0, hmr: false, watch: null, fs: { allow: [REPOSITORY] } },
   });
   await server.listen();

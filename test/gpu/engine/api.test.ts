@@ -19,7 +19,11 @@ describeOnGpus(
     let engine: Engine;
     beforeAll(async () => {
       const limits = { contextLength: CONTEXT, tokenBudget: 64, maxSequences: 4 };
-      engine = await Engine.load(openDirectory(CHAT_MODEL), { gpu: gpu(), ...limits });
+      engine = await Engine.load(openDirectory(CHAT_MODEL), {
+        gpu: gpu(),
+        selfTest: 'never',
+        ...limits,
+      });
     });
     afterEach(async () => {
       const { kvCache, requests } = await engine.stats();

@@ -258,7 +258,7 @@ describeOnGpus(
   'loading',
   (gpu) => {
     const load = (source: ModelSource, options: LoadOptions = {}) =>
-      Engine.load(source, { gpu: gpu(), contextLength: 64, ...options });
+      Engine.load(source, { gpu: gpu(), selfTest: 'never', contextLength: 64, ...options });
 
     describe.each([
       ['config.json', CONFIG_CASES],

@@ -185,7 +185,7 @@ describeOnGpus('schedules', (gpu) => {
   afterAll(() => device?.dispose());
 
   it.each(MODELS)('$name: any schedule gives what each request gives alone', async (model) => {
-    const { decoder: loaded } = await uploadModel(
+    const loaded = await uploadModel(
       await openModel(openDirectory(`${CONFORMANCE}/${model.name}`)),
       device,
     );
@@ -209,7 +209,7 @@ describeOnGpus('schedules', (gpu) => {
     const seen = { preemptions: 0, cachedTokens: 0, aborted: 0 };
     const property = fc.asyncProperty(scheduleFor(model), async ({ limits, jobs }) => {
       const generator = create(limits);
-      const { scheduler, totals } = generator;
+      const { scheduler } = generator;
       const numPages = scheduler.numFreeBlocks;
       const outcomes = await play(generator, jobs);
       for (const [i, { tokens }] of outcomes.entries()) {
@@ -219,8 +219,9 @@ describeOnGpus('schedules', (gpu) => {
         seen.aborted += Number(tokens.length < maxTokens);
       }
       expect(scheduler).toMatchObject({ numRunning: 0, numWaiting: 0, numFreeBlocks: numPages });
-      seen.preemptions += totals.preemptions;
-      seen.cachedTokens += totals.cachedTokens;
+      const { preemptions, cachedTokens } = generator.totals;
+      seen.preemptions += preemptions;
+      seen.cachedTokens += cachedTokens;
     });
     const examples: [Schedule][] = [[crowded(model)], [repeated(model)]];
     await fc.assert(property, { numRuns: RUNS, examples, endOnFailure: true });

@@ -41,6 +41,7 @@ describeOnGpus('a running engine', (gpu) => {
         gpu: capturing,
         maxInFlight,
         contextLength: 128,
+        selfTest: 'never',
         pageSize: 16,
       };
       const engine = await Engine.load(tinyModel(), options);
@@ -86,7 +87,12 @@ describeOnGpus('a running engine', (gpu) => {
     const lengths = [512, 1024, 2048, 4096];
     const memories = [];
     for (const contextLength of lengths) {
-      const engine = await Engine.load(longModel(), { gpu: gpu(), contextLength, maxSequences: 2 });
+      const engine = await Engine.load(longModel(), {
+        gpu: gpu(),
+        selfTest: 'never',
+        contextLength,
+        maxSequences: 2,
+      });
       const { memory, kvCache } = await engine.stats();
       memories.push(memory);
       expect(kvCache.pages * kvCache.pageSize).toBe(2 * contextLength);

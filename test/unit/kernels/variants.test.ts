@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { chooseAttention } from '../../../src/kernels/attention.ts';
 import { kvBytesPerPage, kvLibrary, paddedHeadDim } from '../../../src/kernels/kv_cache.ts';
 import { chooseMatmul } from '../../../src/kernels/matmul.ts';
-import { reduceLibrary, weightLibrary, workgroupFor } from '../../../src/kernels/variants.ts';
+import {
+  reduceLibrary,
+  weightLibrary,
+  workgroupFor,
+  type Variant,
+} from '../../../src/kernels/variants.ts';
 import { ShapeError } from '../../../src/util/errors.ts';
 import { PLAIN_FACTS } from '../../support/device_facts.ts';
 
@@ -19,10 +25,37 @@ describe('chooseMatmul', () => {
   });
 
   it('avoids barriers where they are slow', () => {
-    const slow = { hasSlowBarriers: true };
+    const slow = { ...PLAIN_FACTS, hasSlowBarriers: true };
     expect(chooseMatmul(slow, 1, 64)).toBe('direct');
     expect(chooseMatmul(slow, 256, 64)).toBe('direct');
     expect(chooseMatmul(slow, 256, 63)).toBe('plain');
+  });
+});
+
+describe('a dropped variant', () => {
+  const without = (...dropped: readonly Variant[]) => ({
+    ...PLAIN_FACTS,
+    hasF16: true,
+    hasSubgroups: true,
+    dropped: new Set(dropped),
+  });
+
+  it('is replaced by the next best kernel', () => {
+    expect(chooseMatmul(without('matmul_tile'), 9, 64)).toBe('direct');
+    expect(chooseMatmul(without('matmul_tile'), 8, 64)).toBe('few');
+    expect(chooseMatmul(without('matmul_few'), 8, 64)).toBe('direct');
+    expect(chooseMatmul(without('matmul_few'), 9, 64)).toBe('tile');
+    expect(chooseMatmul(without('matmul_few', 'matmul_direct'), 8, 64)).toBe('plain');
+    const slow = { ...without('matmul_direct'), hasSlowBarriers: true };
+    expect(chooseMatmul(slow, 8, 64)).toBe('plain');
+    expect(chooseAttention(PLAIN_FACTS)).toBe('tiled');
+    expect(chooseAttention(without('attention_tiled'))).toBe('direct');
+  });
+
+  it('is replaced by the plain library', () => {
+    expect(reduceLibrary(without('reduce_subgroup'))).toBe('lib/reduce_tree.wgsl');
+    expect(weightLibrary(without('weight_f16_native'), 'f16')).toBe('lib/weight_f16.wgsl');
+    expect(weightLibrary(without('reduce_subgroup'), 'f16')).toBe('lib/weight_f16_native.wgsl');
   });
 });
 

@@ -113,6 +113,30 @@ describe('the reads of streamTensors', () => {
     expect(mostHeld).toBe(40);
   });
 
+  it('hands the memory of each read on to a later one', async () => {
+    const { tensors, files } = await checkpoint([200]);
+    const [file] = files;
+    if (file === undefined) throw new Error('no file');
+    const known = new Set<ArrayBuffer>();
+    const reusing: ByteSource = {
+      ...file,
+      async read(begin, end, signal, memory = new ArrayBuffer(20)) {
+        known.add(memory);
+        const bytes = new Uint8Array(memory, 0, end - begin);
+        bytes.set(await file.read(begin, end, signal));
+        return bytes;
+      },
+    };
+    const received: number[] = [];
+    const reads = [...tensors.values()].map((entry) => ({
+      entry: through(entry, reusing),
+      onBytes: (_: number, bytes: Uint8Array): void => void received.push(...bytes),
+    }));
+    await streamTensors(reads, { chunkBytes: 20, maxInFlightBytes: 40 });
+    expect(received).toEqual([...countingBytes(200)]);
+    expect(known.size).toBeLessThanOrEqual(2);
+  });
+
   it('reads only what is asked for', async () => {
     const { tensors } = await checkpoint([8, 100, 8]);
     const seen: string[] = [];

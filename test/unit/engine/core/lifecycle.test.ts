@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RequestError } from '../../../../src/util/errors.ts';
-import { advance, complete, create, next, range } from './drive.ts';
+import { advance, complete, create, next, range, shape } from './drive.ts';
 
 describe('ends', () => {
   it('with a stop id, which is the last token, and drops the samples past it', () => {
@@ -70,7 +70,7 @@ describe('ends', () => {
     },
   );
 
-  it('with an error for all when the device is lost, after which new requests run', () => {
+  it('with an error for all when the device is lost for good, after which new requests run', () => {
     const scheduler = create({ maxSequences: 1 });
     const running = scheduler.add({ prompt: range(8) });
     const waiting = scheduler.add({ prompt: [2] });
@@ -86,6 +86,64 @@ describe('ends', () => {
     const request = scheduler.add({ prompt: range(8), maxTokens: 1 });
     expect(advance(scheduler)).toEqual([{ request, token: 50, finishReason: 'length' }]);
     expect(request.numCachedTokens).toBe(0);
+  });
+});
+
+describe('a lost device', () => {
+  it('is made up for: requests run again from the tokens that came back, in order of arrival', () => {
+    const scheduler = create({ maxSequences: 2, maxInFlight: 3 });
+    const first = scheduler.add({ prompt: range(5), maxTokens: 3 });
+    const second = scheduler.add({ prompt: [7], maxTokens: 2 });
+    const waiting = scheduler.add({ prompt: [8], maxTokens: 1 });
+    advance(scheduler);
+    const stale = [next(scheduler), next(scheduler)];
+    expect([first.numInFlight, second.numInFlight]).toEqual([2, 1]);
+    scheduler.startOver();
+    const { numRunning, numWaiting, numInFlight, numFreeBlocks, numCachedBlocks } = scheduler;
+    expect({ numRunning, numWaiting, numInFlight, numFreeBlocks, numCachedBlocks }).toEqual({
+      numRunning: 0,
+      numWaiting: 3,
+      numInFlight: 0,
+      numFreeBlocks: 64,
+      numCachedBlocks: 0,
+    });
+    for (const step of stale) {
+      expect(() => complete(scheduler, step)).toThrow('expected step none');
+    }
+    const step = next(scheduler);
+    expect(shape(step)).toEqual([
+      [first.id, 0, 6],
+      [second.id, 0, 2],
+    ]);
+    expect(step.entries.every(({ isFirst, samples }) => isFirst && samples)).toBe(true);
+    expect(complete(scheduler, step, 51)).toEqual([
+      { request: first, token: 51, finishReason: undefined },
+      { request: second, token: 51, finishReason: 'length' },
+    ]);
+    expect([first.tokens, second.tokens]).toEqual([
+      [...range(5), 50, 51],
+      [7, 50, 51],
+    ]);
+    expect(shape(next(scheduler))).toEqual([
+      [first.id, 6, 1],
+      [waiting.id, 0, 1],
+    ]);
+  });
+
+  it('changes neither what the cache spared nor an idle scheduler', () => {
+    const scheduler = create();
+    scheduler.add({ prompt: range(9), maxTokens: 1 });
+    advance(scheduler);
+    const request = scheduler.add({ prompt: range(9), maxTokens: 2 });
+    next(scheduler);
+    expect(request.numCachedTokens).toBe(8);
+    scheduler.startOver();
+    advance(scheduler);
+    expect(request.numCachedTokens).toBe(8);
+    advance(scheduler);
+    scheduler.startOver();
+    expect(scheduler.schedule()).toBeUndefined();
+    expect([scheduler.numFreeBlocks, scheduler.numCachedBlocks]).toEqual([64, 0]);
   });
 });
 

@@ -11,7 +11,7 @@ const VOCAB = 29;
 
 type Operation =
   | { readonly kind: 'add'; readonly options: RequestOptions }
-  | { readonly kind: 'schedule' | 'complete' | 'fail' }
+  | { readonly kind: 'schedule' | 'complete' | 'lose' | 'fail' }
   | { readonly kind: 'finish'; readonly pick: number };
 
 /** Few distinct tokens and prompts that extend each other, so that prefixes collide all the time. */
@@ -37,6 +37,7 @@ const operations = fc.array(
     { weight: 40, arbitrary: fc.record({ kind: fc.constant('schedule' as const) }) },
     { weight: 30, arbitrary: fc.record({ kind: fc.constant('complete' as const) }) },
     { weight: 5, arbitrary: fc.record({ kind: fc.constant('finish' as const), pick: fc.nat(20) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('lose' as const) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('fail' as const) }) },
   ),
   { minLength: 10, maxLength: 90, size: 'max' },
@@ -74,6 +75,8 @@ class World {
   readonly #options: SchedulerOptions;
   readonly #gpu: FakeGpu;
   #results: { step: ScheduledStep; ids: number[] }[] = [];
+  /** Tokens that were sampled but lost before they came back. */
+  numLostSamples = 0;
   readonly requests = new Map<Request, RequestOptions>();
 
   constructor(options: SchedulerOptions) {
@@ -106,6 +109,9 @@ class World {
         }
         break;
       }
+      case 'lose':
+        this.#lose();
+        break;
       case 'fail': {
         const unfinished = this.unfinished;
         expect(new Set(this.scheduler.failAll())).toEqual(new Set(unfinished));
@@ -115,6 +121,22 @@ class World {
       }
     }
     this.#checkState();
+  }
+
+  #lose(): void {
+    const before = this.unfinished.map((request) => [request, [...request.tokens]] as const);
+    this.numLostSamples += before.reduce((sum, [request]) => sum + request.numInFlight, 0);
+    this.scheduler.startOver();
+    this.#gpu.lose();
+    this.#results = [];
+    for (const [request, tokens] of before) {
+      ensure(
+        request.status === 'waiting' && request.length === tokens.length,
+        'all wait again, with the tokens that came back',
+      );
+    }
+    const { numInFlight, numCachedBlocks } = this.scheduler;
+    ensure(numInFlight === 0 && numCachedBlocks === 0, 'nothing outlives the device');
   }
 
   schedule(): boolean {
@@ -252,6 +274,7 @@ describe('any schedule', () => {
         chunked: 0,
         failed: 0,
         stopped: 0,
+        lostSamples: 0,
       };
       fc.assert(
         fc.property(schedulerOptions, operations, (options, list) => {
@@ -261,6 +284,7 @@ describe('any schedule', () => {
           }
           world.drain();
           world.checkOutputs();
+          reached.lostSamples += world.numLostSamples;
           expect(world.scheduler.numFreeBlocks).toBe(options.numBlocks);
           for (const request of world.requests.keys()) {
             reached.preempted += request.numPreemptions;

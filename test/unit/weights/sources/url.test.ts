@@ -227,6 +227,27 @@ describe('a failing server', () => {
 });
 
 describe('a range', () => {
+  it('is put into the memory given for it, where it is large enough', async () => {
+    handler = serveRanges;
+    const file = await open();
+    const memory = new ArrayBuffer(6000);
+    const bytes = await file.read(265_000, 270_000, undefined, memory);
+    expect(bytes).toEqual(BIG.slice(265_000));
+    expect(bytes.buffer.byteLength).toBe(6000);
+    expect(memory.byteLength).toBe(0);
+    const others = await file.read(263_000, 270_000, undefined, bytes.buffer);
+    expect(others).toEqual(BIG.slice(263_000));
+  });
+
+  it('that is longer than asked for is a failure', async () => {
+    handler = serveRanges;
+    const file = await open();
+    handler = (_request, response) => void response.writeHead(206).end(BIG.subarray(0, 5001));
+    const failure = await file.read(265_000, 270_000).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(DownloadError);
+    expect(String(failure)).toContain('more than the expected 5000 bytes came');
+  });
+
   it('that breaks off is asked for again', async () => {
     handler = serveRanges;
     const file = await open();

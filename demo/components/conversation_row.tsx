@@ -1,0 +1,116 @@
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import type { SearchHit } from '../state/types.ts';
+import { Menu, type MenuItem } from './popover.tsx';
+
+/** One conversation in the sidebar: opened by a click, renamed in place, the rest in its menu. */
+export function ConversationRow({
+  hit: { info, snippet },
+  isCurrent,
+  isReplying,
+  onOpen,
+  onRename,
+  onDelete,
+  items,
+}: {
+  readonly hit: SearchHit;
+  readonly isCurrent: boolean;
+  readonly isReplying: boolean;
+  readonly onOpen: () => void;
+  readonly onRename: (title: string) => void;
+  readonly onDelete: () => void;
+  /** Of the menu, between renaming and deleting. */
+  readonly items: readonly MenuItem[];
+}): JSX.Element {
+  const isRenaming = useSignal(false);
+  const opener = useRef<HTMLButtonElement>(null);
+  function finish(title: string | undefined): void {
+    isRenaming.value = false;
+    const trimmed = title?.trim() ?? '';
+    if (trimmed !== '' && trimmed !== info.title) onRename(trimmed);
+    requestAnimationFrame(() => opener.current?.focus());
+  }
+  const rename: MenuItem = {
+    label: 'Rename',
+    icon: 'pencil',
+    run: () => {
+      isRenaming.value = true;
+    },
+  };
+  const remove: MenuItem = { label: 'Delete', icon: 'trash', isDangerous: true, run: onDelete };
+  return (
+    <li class={isCurrent ? 'conversation current' : 'conversation'}>
+      {isRenaming.value ? (
+        <TitleField title={info.title} onFinish={finish} />
+      ) : (
+        <>
+          <button
+            ref={opener}
+            type="button"
+            class="conversation-open"
+            title={info.title}
+            aria-current={isCurrent ? 'page' : undefined}
+            onClick={onOpen}
+            onDblClick={rename.run}
+            onKeyDown={(event) => {
+              if (event.key === 'F2') rename.run();
+              if (event.key === 'Delete') onDelete();
+            }}
+          >
+            <span>
+              {info.title}
+              {isReplying && <span class="writing" role="img" aria-label="a reply is being written" />}
+            </span>
+            {snippet !== undefined && (
+              <span class="snippet">
+                {snippet[0]}
+                <mark>{snippet[1]}</mark>
+                {snippet[2]}
+              </span>
+            )}
+          </button>
+          <Menu
+            label={`Options of “${info.title}”`}
+            buttonClass="icon-button small"
+            items={[rename, ...items, remove]}
+          />
+        </>
+      )}
+    </li>
+  );
+}
+
+function TitleField({
+  title,
+  onFinish,
+}: {
+  readonly title: string;
+  readonly onFinish: (title: string | undefined) => void;
+}): JSX.Element {
+  const field = useRef<HTMLInputElement>(null);
+  // Escape takes the field away, and a field that goes loses the focus: only the first of both counts.
+  const isFinished = useRef(false);
+  useEffect(() => field.current?.select(), []);
+  function finish(text: string | undefined): void {
+    if (isFinished.current) return;
+    isFinished.current = true;
+    onFinish(text);
+  }
+  return (
+    <input
+      ref={field}
+      class="field"
+      aria-label="Title of the chat"
+      defaultValue={title}
+      maxLength={200}
+      onBlur={(event) => finish(event.currentTarget.value)}
+      onKeyDown={(event) => {
+        if (event.isComposing || (event.key !== 'Enter' && event.key !== 'Escape')) return;
+        event.preventDefault();
+        event.stopPropagation();
+        finish(event.key === 'Enter' ? event.currentTarget.value : undefined);
+      }}
+    />
+  );
+}

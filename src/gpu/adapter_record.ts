@@ -1,0 +1,105 @@
+import { isRecord } from '../util/objects.ts';
+import type { DeviceFacts } from './device.ts';
+
+/** What checks on an adapter have found. */
+export interface AdapterRecord {
+  /** Checks that found nothing wrong. */
+  readonly passed: readonly string[];
+  readonly dropped: readonly DroppedKernel[];
+}
+
+/** A kernel or library that an adapter gets wrong. */
+export interface DroppedKernel {
+  readonly variant: string;
+  /** Largest difference from the plain kernel, relative to its largest value; NaN if they cannot be compared. */
+  readonly error: number;
+  readonly reason: string;
+}
+
+const CACHE = 'quern-adapters';
+/** The Cache API wants http addresses; this one exists nowhere. */
+const PLACE = 'https://quern.invalid/';
+
+/** What this thread knows, with or without the Cache API, as JSON. */
+const memory = new Map<string, string>();
+
+/**
+ * What was found on this adapter with this browser and these shaders, by an earlier load of this thread or, where the
+ * Cache API works (secure contexts, not every private window, not Node), of this origin. Never rejects.
+ *
+ * @param version - of the shaders: what was found with another is forgotten
+ */
+export async function recallAdapter(
+  facts: DeviceFacts,
+  version: number,
+): Promise<AdapterRecord | undefined> {
+  const key = keyOf(facts);
+  let text = memory.get(key);
+  if (text === undefined) {
+    const found = await withCache((cache) => cache.match(key));
+    text = await found?.text().catch(() => undefined);
+  }
+  return text === undefined ? undefined : parse(text, version);
+}
+
+/** Keeps what was found on this adapter, in place of what was known. Never rejects. */
+export async function rememberAdapter(
+  facts: DeviceFacts,
+  version: number,
+  { passed, dropped }: AdapterRecord,
+): Promise<void> {
+  const key = keyOf(facts);
+  const text = JSON.stringify({ version, passed, dropped });
+  memory.set(key, text);
+  await withCache((cache) => cache.put(key, new Response(text)));
+}
+
+/** The shader compiler comes with the browser, so its version is part of what was checked. */
+function keyOf({ vendor, architecture, device, description }: DeviceFacts): string {
+  const browser = globalThis.navigator?.userAgent ?? '';
+  const names = [vendor, architecture, device, description, browser];
+  return PLACE + names.map((name) => encodeURIComponent(name)).join('/');
+}
+
+/** Storage may be missing, forbidden or full: then there is none. */
+async function withCache<T>(use: (cache: Cache) => Promise<T>): Promise<T | undefined> {
+  try {
+    return await use(await caches.open(CACHE));
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns undefined for a record of another version, and for one that is damaged */
+function parse(text: string, version: number): AdapterRecord | undefined {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(json) || json['version'] !== version) return undefined;
+  const { passed, dropped } = json;
+  if (!isList(passed, isString) || !isList(dropped, isDropped)) return undefined;
+  // NaN is null in JSON.
+  return { passed, dropped: dropped.map((kernel) => ({ ...kernel, error: kernel.error ?? NaN })) };
+}
+
+function isList<T>(value: unknown, isItem: (item: unknown) => item is T): value is readonly T[] {
+  return Array.isArray(value) && value.every(isItem);
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isDropped(
+  value: unknown,
+): value is Omit<DroppedKernel, 'error'> & { readonly error: number | null } {
+  return (
+    isRecord(value) &&
+    isString(value['variant']) &&
+    isString(value['reason']) &&
+    (typeof value['error'] === 'number' || value['error'] === null)
+  );
+}

@@ -1,0 +1,150 @@
+/**
+ * What a page gives to an engine, in a form that can be posted, and back.
+ *
+ * @module
+ */
+import type { LoadOptions } from '../engine/api.ts';
+import { RequestError } from '../util/errors.ts';
+import {
+  absoluteLocation,
+  isFiles,
+  isModelSource,
+  type ModelLocation,
+} from '../weights/sources/resolve.ts';
+import type { PostedLocation, PostedOptions } from './protocol.ts';
+import { remoteSource, serveSource } from './source.ts';
+
+/** A location on its way to a worker. */
+export interface LocationPost {
+  readonly location: PostedLocation;
+  readonly transfer: Transferable[];
+  /** Ends the reading of a source that stays in the page. */
+  readonly close: () => void;
+}
+
+/**
+ * Makes a location independent of the page.
+ *
+ * @throws {RequestError} if it is text of no known form
+ */
+export function postLocation(from: ModelLocation): LocationPost {
+  const post = (location: PostedLocation): LocationPost => ({
+    location,
+    transfer: [],
+    close: () => undefined,
+  });
+  if (typeof from === 'string') return post({ kind: 'text', text: absoluteLocation(from) });
+  if (isFiles(from)) {
+    const files = from.map((file) => ({ file, path: file.webkitRelativePath }));
+    return post({ kind: 'files', files });
+  }
+  // Anything that is no location at all is told so by the worker.
+  if (!isModelSource(from)) return post({ kind: 'handle', handle: from });
+  const { port1, port2 } = new MessageChannel();
+  serveSource(from, port1);
+  return {
+    location: {
+      kind: 'source',
+      name: from.name,
+      canList: from.list !== undefined,
+      port: port2,
+    },
+    transfer: [port2],
+    close: () => port1.close(),
+  };
+}
+
+/** The location that {@link postLocation} made ready, in the worker. */
+export function receiveLocation(location: PostedLocation): ModelLocation {
+  switch (location.kind) {
+    case 'text':
+      return location.text;
+    case 'files':
+      return location.files.map(({ file, path }) =>
+        Object.defineProperty(file, 'webkitRelativePath', { value: path }),
+      );
+    case 'handle':
+      return location.handle;
+    case 'source':
+      return remoteSource(location.name, location.canList, location.port);
+  }
+}
+
+/**
+ * The options that go to the worker.
+ *
+ * @throws {RequestError} if there is one that cannot
+ */
+export function postOptions(options: LoadOptions): PostedOptions {
+  const {
+    worker: _worker,
+    signal: _signal,
+    onProgress: _onProgress,
+    onRecovery: _onRecovery,
+    gpu,
+    ...rest
+  } = options;
+  refuse('gpu', gpu);
+  refuse('http.fetch', rest.http?.fetch);
+  return plainCopy(rest, 'load');
+}
+
+function refuse(name: string, value: unknown): void {
+  if (value === undefined) return;
+  throw new RequestError(
+    `load: ${name} is given, expected none with a worker, to which it cannot be sent; leave it out, or load with worker: false`,
+    { param: name },
+  );
+}
+
+/**
+ * Names an engine by what it was loaded from and with.
+ *
+ * @returns undefined for what belongs to one page: its files, handles and sources
+ */
+export function engineKey(from: PostedLocation, options: PostedOptions): string | undefined {
+  if (from.kind !== 'text') return undefined;
+  const text = from.text.replace(/\/+$/, '');
+  return JSON.stringify([text, options], (_, value: unknown) =>
+    isPlainObject(value) ? Object.fromEntries(Object.entries(value).toSorted(byKey)) : value,
+  );
+}
+
+function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1;
+}
+
+/**
+ * Copies data without what frameworks wrap it in to watch it: such proxies cannot be posted.
+ *
+ * @param where - for messages: what the data is part of
+ * @throws {RequestError} if there is a function or a symbol in it, which names it
+ */
+export function plainCopy<T>(data: T, where: string): T {
+  // Same shape, same values.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return copy(data, where, []) as T;
+}
+
+function copy(value: unknown, where: string, path: readonly (string | number)[]): unknown {
+  if (typeof value === 'function' || typeof value === 'symbol') {
+    const name = path
+      .map((key, i) => (typeof key === 'number' ? `[${key}]` : i === 0 ? key : `.${key}`))
+      .join('');
+    throw new RequestError(
+      `${where}: ${name} is a ${typeof value}, expected data, which alone can be sent to a worker`,
+      { param: String(path[0]) },
+    );
+  }
+  if (Array.isArray(value)) return value.map((one, i) => copy(one, where, [...path, i]));
+  if (!isPlainObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, one]) => [key, copy(one, where, [...path, key])]),
+  );
+}
+
+function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
