@@ -99,14 +99,6 @@ function installable(): Plugin[] {
       ignoreURLParametersMatching: [/./],
       // There are several pages: an address that is none of them is a mistake, not the first page.
       navigateFallback: null,
-      runtimeCaching: [
-        {
-          // Without a network, a file that the model does not have is missing, not unreachable.
-          urlPattern: ({ url, sameOrigin }) =>
-            sameOrigin && url.pathname.includes('/weights/tinychat/'),
-          handler: ({ request }) => fetch(request).catch(() => new Response(null, { status: 404 })),
-        },
-      ],
     },
   });
 }

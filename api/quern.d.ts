@@ -343,6 +343,16 @@ export declare interface EngineStats {
     readonly contextLength: number;
     /** Whether `chat.completions` works without a template of the caller's. */
     readonly hasChatTemplate: boolean;
+    /** What requests get that leave these options out: from the model's generation_config.json. */
+    readonly defaults: {
+      readonly temperature: number;
+      readonly top_p: number;
+      readonly top_k: number;
+      readonly min_p: number;
+      readonly repetition_penalty: number;
+      /** Missing: until the context is full. */
+      readonly max_tokens?: number;
+    };
   };
   readonly adapter: {
     readonly vendor: string;
@@ -455,7 +465,9 @@ export declare type KvDType = 'f32' | 'f16';
 export declare interface LoadOptions extends LocalLoadOptions {
   /**
    * Thread the engine runs in: this one (`false`, default), a worker of its own (`true`), a shared worker in which all
-   * tabs of the site use one loaded model (`'shared'`), or a worker that you made of `quern/worker`.
+   * tabs of the site use one loaded model (`'shared'`; a worker of its own where the browser has no shared workers, or no
+   * WebGPU in them), or a worker that you made of `quern/worker`. `gpu` and `http.fetch` cannot go along; picked files,
+   * directory handles and sources of your own are never shared.
    */
   readonly worker?: boolean | 'shared' | Worker;
 }

@@ -1,23 +1,50 @@
-/**
- * The files of what was dropped on the page: those of a folder's top, where the files of a model lie, and single files.
- *
- * @param transfer - read at once: the browser empties it when the event ends
- */
-export async function droppedFiles(transfer: DataTransfer): Promise<readonly File[]> {
-  const entries = Array.from(transfer.items, (item) => item.webkitGetAsEntry());
-  const files = await Promise.all(
-    entries.map(async (entry) => {
-      if (isFile(entry)) return [await fileOf(entry)];
-      if (isDirectory(entry))
-        return Promise.all((await childrenOf(entry)).filter(isFile).map(fileOf));
-      return [];
-    }),
-  );
-  return files.flat();
+import type { ModelChoice } from './state/types.ts';
+
+/** https://wicg.github.io/file-system-access/#drag-and-drop; not in Firefox and Safari, nor in lib.dom. */
+interface WithHandle {
+  getAsFileSystemHandle(): Promise<FileSystemHandle | null>;
 }
 
-function isFile(entry: FileSystemEntry | null): entry is FileSystemFileEntry {
-  return entry?.isFile === true;
+/**
+ * What was dropped on the page, as a model: a folder where the browser can open it again later, or else the files of
+ * its top, where those of a model lie, and single files.
+ *
+ * @param transfer - read at once: the browser empties it when the event ends
+ * @returns undefined if there is nothing in it
+ */
+export async function droppedModel(transfer: DataTransfer): Promise<ModelChoice | undefined> {
+  const items = [...transfer.items].filter(({ kind }) => kind === 'file');
+  const [item] = items;
+  const handling =
+    item !== undefined && items.length === 1 && hasHandle(item)
+      ? item.getAsFileSystemHandle()
+      : undefined;
+  const reading = Promise.all(items.map(filesOf));
+  const handle = await handling?.catch(() => null);
+  // Reading it twice costs little: only names and sizes.
+  const files = (await reading).flat();
+  if (isFolder(handle)) return { kind: 'folder', handle };
+  return files.length === 0 ? undefined : { kind: 'files', files };
+}
+
+async function filesOf(item: DataTransferItem): Promise<readonly File[]> {
+  const [entry, file] = [item.webkitGetAsEntry(), item.getAsFile()];
+  if (isDirectory(entry)) return Promise.all((await childrenOf(entry)).filter(isFile).map(fileOf));
+  return file === null ? [] : [file];
+}
+
+function hasHandle(item: DataTransferItem): item is DataTransferItem & WithHandle {
+  return 'getAsFileSystemHandle' in item;
+}
+
+function isFolder(
+  handle: FileSystemHandle | null | undefined,
+): handle is FileSystemDirectoryHandle {
+  return handle?.kind === 'directory';
+}
+
+function isFile(entry: FileSystemEntry): entry is FileSystemFileEntry {
+  return entry.isFile;
 }
 
 function isDirectory(entry: FileSystemEntry | null): entry is FileSystemDirectoryEntry {

@@ -1,4 +1,5 @@
 /** The chat page. @module */
+import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { followAddress } from './components/address.ts';
 import { App } from './components/app.tsx';
@@ -21,14 +22,14 @@ followAddress(chat);
 // A page that is hidden may be frozen or closed without another word.
 document.addEventListener('visibilitychange', () => void store.flush());
 addEventListener('pagehide', () => void store.flush());
-// On a phone the keyboard would cover half of the page before anything was read.
-if (matchMedia('(pointer: fine)').matches) focusComposer();
-newVersion.subscribe((change) => {
+effect(() => {
+  const change = newVersion.value;
   if (change === undefined) return;
   showToast({
-    text: 'A new version of this page is ready.',
+    text: 'A new version of the page is ready.',
     action: { label: 'Reload', run: change },
   });
 });
-// The model first: what is kept for later would share the line with it.
+// On a phone the keyboard would cover half of the page before anything was read.
+if (matchMedia('(pointer: fine)').matches) focusComposer();
 void host.start().then(keepForOffline);

@@ -1,6 +1,6 @@
 /** Numbers and facts as sentences. @module */
 import type { EngineStats, Usage } from 'quern';
-import type { ContextUse, Keeping, Progress, Reply } from './state/types.ts';
+import type { Keeping, Progress, Reply } from './state/types.ts';
 
 /** `10.8 MB` */
 export function formatBytes(bytes: number): string {
@@ -56,16 +56,6 @@ export function describeProgress(progress: Progress): string {
   }
 }
 
-/** The model and where it runs, in one line. */
-export function describeModel(name: string, { model, adapter }: EngineStats): string {
-  return [
-    name,
-    `${formatCount(model.parameters)} parameters`,
-    `context of ${model.contextLength} tokens`,
-    `on ${adapterName(adapter)}`,
-  ].join(' · ');
-}
-
 /** What the user should know before the first message: one sentence per shortcoming. */
 export function describeLimits({ model, adapter }: EngineStats): readonly string[] {
   const limits: string[] = [];
@@ -100,11 +90,6 @@ export function describeReply({ ending, usage, isShortened }: Reply): string {
         ...(isShortened === true ? ['the oldest messages no longer fit and were left out'] : []),
       ].join(' · ');
   }
-}
-
-/** `344 of 512 tokens` */
-export function describeContext({ tokens, contextLength }: ContextUse): string {
-  return `${tokens.toLocaleString('en')} of ${contextLength.toLocaleString('en')} tokens`;
 }
 
 /** What the user should know about where the conversations are kept; nothing where all is well. */

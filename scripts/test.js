@@ -9,7 +9,7 @@ Sets up what the tests need (see node scripts/setup.js --help), runs them, and e
 passed, failed and were skipped, the reasons for skipping before it.
 
   FILTER            only test files whose path contains it
-  --project NAME    only unit, shader, gpu or browser (repeatable)
+  --project NAME    only unit, shader, gpu, browser or package (repeatable)
   --no-install      install nothing; tests whose browser or adapter is missing are skipped
   --help            this text
 

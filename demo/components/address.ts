@@ -2,7 +2,7 @@ import { effect } from '@preact/signals';
 import type { Chat } from '../state/chat.ts';
 
 /**
- * Keeps the open conversation in the page's address, so that a reload shows it again and the browser's back button
+ * Keeps the open conversation in the page's address and title, so that a reload shows it again and the browser's back button
  * goes to the one before.
  */
 export function followAddress(chat: Chat): void {
@@ -15,7 +15,8 @@ export function followAddress(chat: Chat): void {
   addEventListener('popstate', () => void show());
   void opened.then(() =>
     effect(() => {
-      const { id, messages } = chat.conversation.value;
+      const { id, title, messages } = chat.conversation.value;
+      document.title = messages.length > 0 ? `${title} · Quern` : 'Quern chat';
       const wanted = messages.length > 0 ? id : undefined;
       const present = idInAddress();
       if (wanted === present) return;

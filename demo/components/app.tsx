@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useCallback, useEffect, useMemo } from 'preact/hooks';
-import { droppedFiles } from '../dropped_files.ts';
+import { droppedModel } from '../dropped_files.ts';
 import type { Action } from '../problem.ts';
 import { ConversationView } from './conversation_view.tsx';
 import { DropTarget } from './drop_target.tsx';
@@ -18,7 +18,11 @@ export function App({ page }: { readonly page: PageState }): JSX.Element {
   const { newChat, act, drop } = useActions(page);
   useShortcuts(page, newChat);
   const isCovered = isNarrow.value && hasDrawer.value;
-  const classes = ['app', hasSidebar.value ? '' : 'without-sidebar', isCovered ? 'with-drawer' : ''];
+  const classes = [
+    'app',
+    hasSidebar.value ? '' : 'without-sidebar',
+    isCovered ? 'with-drawer' : '',
+  ];
   return (
     <PageContext.Provider value={page}>
       <div class={classes.filter(Boolean).join(' ')}>
@@ -57,10 +61,10 @@ function useActions({ chat, host }: PageState): Actions {
   }, [chat]);
   const drop = useCallback(
     (transfer: DataTransfer) => {
-      droppedFiles(transfer).then(
-        (files) => {
+      droppedModel(transfer).then(
+        (choice) => {
           openDialog.value = undefined;
-          if (files.length > 0) void host.load({ kind: 'files', files });
+          if (choice !== undefined) void host.load(choice);
         },
         () => showToast({ text: 'What was dropped cannot be read.', durationMs: 6000 }),
       );

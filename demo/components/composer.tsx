@@ -65,28 +65,49 @@ export function Composer({
           }
         }}
       />
-      {/* One button, so that who stops a reply by the keyboard keeps the focus. */}
-      <button
-        id="send"
-        type={isReplying ? 'button' : 'submit'}
-        class="send"
-        aria-label={isReplying ? 'Stop' : 'Send'}
-        title={isReplying ? 'Stop (Esc)' : 'Send (Enter)'}
-        disabled={!isReplying && (!canSend || draft.value.trim() === '')}
-        onClick={(event) => {
-          if (!isReplying) return;
-          // By the time of its default action the button may be one that submits.
-          event.preventDefault();
+      <SendButton
+        isReplying={isReplying}
+        isDisabled={!canSend || draft.value.trim() === ''}
+        onStop={() => {
           onStop();
           field.current?.focus();
         }}
-      >
-        <Icon name={isReplying ? 'stop' : 'send'} />
-      </button>
+      />
       <p id="keys" class="visually-hidden">
         Enter sends, Shift and Enter start a new line, Escape stops a reply.
       </p>
     </form>
+  );
+}
+
+/** One button for both, so that who stops a reply by the keyboard keeps the focus. */
+function SendButton({
+  isReplying,
+  isDisabled,
+  onStop,
+}: {
+  readonly isReplying: boolean;
+  /** Whether nothing can be sent. */
+  readonly isDisabled: boolean;
+  readonly onStop: () => void;
+}): JSX.Element {
+  return (
+    <button
+      id="send"
+      type={isReplying ? 'button' : 'submit'}
+      class="send"
+      aria-label={isReplying ? 'Stop' : 'Send'}
+      title={isReplying ? 'Stop (Esc)' : 'Send (Enter)'}
+      disabled={!isReplying && isDisabled}
+      onClick={(event) => {
+        if (!isReplying) return;
+        // By the time of its default action the button may be one that submits.
+        event.preventDefault();
+        onStop();
+      }}
+    >
+      <Icon name={isReplying ? 'stop' : 'send'} />
+    </button>
   );
 }
 

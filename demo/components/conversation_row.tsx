@@ -60,7 +60,9 @@ export function ConversationRow({
           >
             <span>
               {info.title}
-              {isReplying && <span class="writing" role="img" aria-label="a reply is being written" />}
+              {isReplying && (
+                <span class="writing" role="img" aria-label="a reply is being written" />
+              )}
             </span>
             {snippet !== undefined && (
               <span class="snippet">

@@ -55,26 +55,22 @@ export function ConversationView({
           {state.kind === 'recovering' && (
             <p class="notice" role="status">
               <Icon name="warning" />
-              <span>The GPU was lost. The model is being set up again; replies go on by themselves.</span>
+              <span>
+                The GPU was lost. The model is being set up again; replies go on by themselves.
+              </span>
             </p>
           )}
           <Problems onAction={onAction} />
         </div>
       </main>
-      <div class="composer-area">
+      <section class="composer-area" aria-label="Write a message">
         {!isAtEnd.value && (
-          <button
-            type="button"
-            class="jump"
-            aria-label="Go to the end"
-            title="Go to the end"
+          <JumpButton
             onClick={() => {
               jump('smooth');
               focusComposer();
             }}
-          >
-            <Icon name="down" />
-          </button>
+          />
         )}
         <div class="column">
           <Composer
@@ -94,12 +90,28 @@ export function ConversationView({
               : 'The model runs on this device. Models make mistakes.'}
           </p>
         </div>
-      </div>
+      </section>
     </>
   );
 }
 
-function Messages({ editing }: Pick<Parameters<typeof UserMessageView>[0], 'editing'>): JSX.Element | null {
+function JumpButton({ onClick }: { readonly onClick: () => void }): JSX.Element {
+  return (
+    <button
+      type="button"
+      class="jump"
+      aria-label="Go to the end"
+      title="Go to the end"
+      onClick={onClick}
+    >
+      <Icon name="down" />
+    </button>
+  );
+}
+
+function Messages({
+  editing,
+}: Pick<Parameters<typeof UserMessageView>[0], 'editing'>): JSX.Element | null {
   const { chat } = usePage();
   const path = chat.path.value;
   if (path.length === 0) return null;
@@ -135,7 +147,7 @@ function Problems({
   const isBundled = state.kind !== 'none' && state.choice.kind === 'bundled';
   const actions = problem.actions.filter((action) => action !== 'bundled' || !isBundled);
   return (
-    <div ref={place}>
+    <div ref={place} class="problem-place">
       <ProblemBox problem={{ ...problem, actions }} onAction={onAction} />
     </div>
   );

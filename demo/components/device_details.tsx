@@ -3,7 +3,11 @@ import type { JSX } from 'preact';
 import type { ContextUse } from '../state/types.ts';
 import { adapterName, formatBytes, formatCount } from '../wording.ts';
 
-const THREADS = { page: 'the page', worker: 'a worker', 'shared-worker': 'a shared worker' } as const;
+const THREADS = {
+  page: 'the page',
+  worker: 'a worker',
+  'shared-worker': 'a shared worker',
+} as const;
 
 /** Figures of the model and the device, for those who want to know. */
 export function DeviceDetails({

@@ -6,7 +6,7 @@ import { DeviceDetails } from './device_details.tsx';
 import { Icon } from './icons.tsx';
 import { usePage } from './page.ts';
 import { Popover } from './popover.tsx';
-import { focusComposer, hasDrawer, hasSidebar, isNarrow, openDialog, toggleSidebar } from './ui.ts';
+import { hasDrawer, hasSidebar, isNarrow, openDialog, toggleSidebar } from './ui.ts';
 
 /** What the page runs, how full it is, and ways to change it. */
 export function Header({ onNewChat }: { readonly onNewChat: () => void }): JSX.Element {
@@ -18,6 +18,7 @@ export function Header({ onNewChat }: { readonly onNewChat: () => void }): JSX.E
     <header class="header">
       {!isSidebarShown && (
         <>
+          <h1 class="visually-hidden">Quern</h1>
           <button
             id="show-sidebar"
             type="button"
@@ -34,10 +35,7 @@ export function Header({ onNewChat }: { readonly onNewChat: () => void }): JSX.E
             class="icon-button"
             aria-label="New chat"
             title="New chat"
-            onClick={() => {
-              onNewChat();
-              focusComposer();
-            }}
+            onClick={onNewChat}
           >
             <Icon name="compose" />
           </button>
@@ -89,10 +87,11 @@ function DeviceChip({
 }): JSX.Element | null {
   if (state.kind !== 'ready' && state.kind !== 'recovering') return null;
   const share = use === undefined ? 0 : Math.min(1, use.tokens / use.contextLength);
+  const adapter = adapterName(state.stats.adapter);
   const percent = Math.round(100 * share);
   return (
     <Popover
-      label={`Device details; ${percent}% of the context in use`}
+      label={`${percent}% ${adapter}: context in use, device details`}
       buttonClass="chip"
       panelClass="details"
       panelRole="dialog"
@@ -101,7 +100,7 @@ function DeviceChip({
         <>
           <Ring share={share} />
           <span class="context-text">{percent}%</span>
-          <span class="adapter">{adapterName(state.stats.adapter)}</span>
+          <span class="adapter">{adapter}</span>
         </>
       }
     >

@@ -6,7 +6,7 @@ const PATHS = {
   sidebar: 'M4 5h16v14H4zM9.5 5v14',
   compose: 'M12 4H5v15h15v-7M10 14l1-3.5L18.5 3 21 5.5 13.5 13z',
   search: 'M11 4a7 7 0 1 1 0 14 7 7 0 0 1 0-14M16 16l5 5',
-  more: 'M5 12h.01M12 12h.01M19 12h.01',
+  more: 'M6 11.5v1M5.5 12h1M12 11.5v1M11.5 12h1M18 11.5v1M17.5 12h1',
   trash: 'M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13M10 11v5M14 11v5',
   pencil: 'M4 20l1-4.5L16.5 4 20 7.5 8.5 19z',
   download: 'M12 4v11M7.5 11 12 15.5 16.5 11M4 20h16',

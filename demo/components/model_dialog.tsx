@@ -1,4 +1,4 @@
-import { useSignal } from '@preact/signals';
+import { type Signal, useSignal } from '@preact/signals';
 import type { ComponentChildren, JSX, TargetedEvent } from 'preact';
 import { useId, useRef } from 'preact/hooks';
 import { nameOfChoice, parseLocation } from '../state/model_choice.ts';
@@ -47,8 +47,8 @@ export function ModelDialog(): JSX.Element {
       <FromAddress />
       <p class="quiet">
         Quern runs models of the LLaMA and Mistral families as they are published: config.json,
-        tokenizer.json, and weights in safetensors files (f32, f16 or bf16). Nothing is converted, and
-        what you open here does not leave your device.
+        tokenizer.json, and weights in safetensors files (f32, f16 or bf16). Nothing is converted,
+        and what you open here does not leave your device.
       </p>
     </Dialog>
   );
@@ -221,25 +221,7 @@ function FromAddress(): JSX.Element {
       <p id={`${id}-wrong`} class="field-error" role="alert">
         {wrong.value}
       </p>
-      <details>
-        <summary>The repository is gated or private</summary>
-        <label for="token">Access token</label>
-        <input
-          id="token"
-          class="field"
-          type="password"
-          autocomplete="off"
-          placeholder="hf_…"
-          aria-describedby={`${id}-token`}
-          value={token}
-          onInput={(event) => {
-            token.value = event.currentTarget.value;
-          }}
-        />
-        <p id={`${id}-token`} class="quiet">
-          Sent only with the download of this model, and forgotten when the page is closed.
-        </p>
-      </details>
+      <TokenField token={token} />
       <ul class="models" aria-label="Examples">
         {EXAMPLES.map((example) => (
           <li key={example.id}>
@@ -253,5 +235,30 @@ function FromAddress(): JSX.Element {
         ))}
       </ul>
     </section>
+  );
+}
+
+/** For repositories that are not open to all. */
+function TokenField({ token }: { readonly token: Signal<string> }): JSX.Element {
+  return (
+    <details>
+      <summary>The repository is gated or private</summary>
+      <label for="token">Access token</label>
+      <input
+        id="token"
+        class="field"
+        type="password"
+        autocomplete="off"
+        placeholder="hf_…"
+        aria-describedby="token-note"
+        value={token}
+        onInput={(event) => {
+          token.value = event.currentTarget.value;
+        }}
+      />
+      <p id="token-note" class="quiet">
+        Sent only with the download of this model, and forgotten when the page is closed.
+      </p>
+    </details>
   );
 }

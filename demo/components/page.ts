@@ -11,7 +11,9 @@ export interface PageState {
   readonly store: ConversationStore;
 }
 
-export const PageContext: Context<PageState | undefined> = createContext<PageState | undefined>(undefined);
+export const PageContext: Context<PageState | undefined> = createContext<PageState | undefined>(
+  undefined,
+);
 
 /** The state of the page a component is on. */
 export function usePage(): PageState {

@@ -133,10 +133,7 @@ export function Menu({
 }
 
 /** https://www.w3.org/WAI/ARIA/apg/patterns/menubar/ */
-function moveInMenu(
-  event: TargetedKeyboardEvent<HTMLButtonElement>,
-  close: () => void,
-): void {
+function moveInMenu(event: TargetedKeyboardEvent<HTMLButtonElement>, close: () => void): void {
   const items = [...(event.currentTarget.parentElement?.children ?? [])];
   const index = items.indexOf(event.currentTarget);
   const next = {

@@ -20,7 +20,7 @@ export function ProblemBox({
         <p key={sentence}>{sentence}</p>
       ))}
       {detail !== undefined && (
-        <details>
+        <details open={detail.length < 400}>
           <summary>What the engine said</summary>
           {/* Long ones scroll, also by the keyboard. */}
           <pre tabIndex={0}>{detail}</pre>

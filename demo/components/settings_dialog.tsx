@@ -9,6 +9,8 @@ interface Parameter {
   readonly key: keyof Settings;
   readonly name: string;
   readonly explanation: string;
+  /** What the field shows where the model says nothing. */
+  readonly otherwise?: string;
   readonly min: number;
   readonly max: number;
   readonly step: number;
@@ -20,7 +22,8 @@ const PARAMETERS: readonly Parameter[] = [
   {
     key: 'temperature',
     name: 'Temperature',
-    explanation: 'How daring the choice of words is. 0 always takes the likeliest word; above 1 replies become wild.',
+    explanation:
+      'How daring the choice of words is. 0 always takes the likeliest word; above 1 replies become wild.',
     min: 0,
     max: 2,
     step: 0.1,
@@ -29,7 +32,8 @@ const PARAMETERS: readonly Parameter[] = [
   {
     key: 'top_p',
     name: 'Top p',
-    explanation: 'Only the likeliest words that together make up this share are considered. 1 considers all.',
+    explanation:
+      'Only the likeliest words that together make up this share are considered. 1 considers all.',
     min: 0,
     max: 1,
     step: 0.05,
@@ -47,7 +51,8 @@ const PARAMETERS: readonly Parameter[] = [
   {
     key: 'min_p',
     name: 'Min p',
-    explanation: 'Words less likely than this share of the likeliest one are left out. 0 leaves none out.',
+    explanation:
+      'Words less likely than this share of the likeliest one are left out. 0 leaves none out.',
     min: 0,
     max: 1,
     step: 0.01,
@@ -66,6 +71,7 @@ const PARAMETERS: readonly Parameter[] = [
     key: 'max_tokens',
     name: 'Longest reply',
     explanation: 'In tokens; a token is a word or a part of one. Empty: until the context is full.',
+    otherwise: 'no limit',
     min: 1,
     max: Number.MAX_SAFE_INTEGER,
     step: 1,
@@ -74,7 +80,9 @@ const PARAMETERS: readonly Parameter[] = [
   {
     key: 'seed',
     name: 'Seed',
-    explanation: 'The same seed gives the same reply to the same messages. Empty: another one each time.',
+    explanation:
+      'The same seed gives the same reply to the same messages. Empty: another one each time.',
+    otherwise: 'random',
     min: Number.MIN_SAFE_INTEGER,
     max: Number.MAX_SAFE_INTEGER,
     step: 1,
@@ -84,7 +92,9 @@ const PARAMETERS: readonly Parameter[] = [
 
 /** System prompt and sampling options of the chat that is shown. */
 export function SettingsDialog(): JSX.Element {
-  const { chat } = usePage();
+  const { chat, host } = usePage();
+  const state = host.state.value;
+  const defaults: Settings = 'stats' in state ? state.stats.model.defaults : {};
   const { settings, systemPrompt } = chat.conversation.value;
   const isDefault = Object.keys(settings).length === 0;
   return (
@@ -125,16 +135,22 @@ export function SettingsDialog(): JSX.Element {
       </section>
       <section aria-labelledby="sampling">
         <h3 id="sampling">How words are chosen</h3>
-        <p class="quiet">Empty fields leave it to the model. Changes hold from the next reply on.</p>
+        <p class="quiet">
+          The gray figures are the model’s own, and hold while a field is empty. Changes hold from
+          the next reply on.
+        </p>
         <div>
           {PARAMETERS.map((parameter) => (
             <SettingField
               key={parameter.key}
               parameter={parameter}
               value={settings[parameter.key]}
+              placeholder={defaults[parameter.key]?.toString() ?? parameter.otherwise ?? 'auto'}
               onChange={(value) => {
                 const { [parameter.key]: _, ...others } = settings;
-                chat.setSettings(value === undefined ? others : { ...others, [parameter.key]: value });
+                chat.setSettings(
+                  value === undefined ? others : { ...others, [parameter.key]: value },
+                );
               }}
             />
           ))}
@@ -147,10 +163,13 @@ export function SettingsDialog(): JSX.Element {
 function SettingField({
   parameter: { name, explanation, min, max, step, isInteger },
   value,
+  placeholder,
   onChange,
 }: {
   readonly parameter: Parameter;
   readonly value: number | undefined;
+  /** What holds while the field is empty. */
+  readonly placeholder: string;
   readonly onChange: (value: number | undefined) => void;
 }): JSX.Element {
   const id = useId();
@@ -166,7 +185,7 @@ function SettingField({
         min={min}
         max={max}
         step={step}
-        placeholder="model’s own"
+        placeholder={placeholder}
         aria-describedby={`${id}-note`}
         aria-invalid={wrong.value !== undefined}
         value={value ?? ''}
@@ -197,7 +216,8 @@ function isWithin(number: number, min: number, max: number, isInteger: boolean):
 
 function describeRange(min: number, max: number, isInteger: boolean): string {
   const kind = isInteger ? 'a whole number' : 'a number';
-  if (max < 2 ** 31 - 1) return `Enter ${kind} from ${min} to ${max}; until then the last one holds.`;
+  if (max < 2 ** 31 - 1)
+    return `Enter ${kind} from ${min} to ${max}; until then the last one holds.`;
   const bound = min < 0 ? '' : `, ${min} or more`;
   return `Enter ${kind}${bound}; until then the last one holds.`;
 }

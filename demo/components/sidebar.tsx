@@ -34,7 +34,7 @@ export function Sidebar({ onNewChat }: { readonly onNewChat: () => void }): JSX.
       class="sidebar"
       aria-label="Chats"
       role={isDrawer && isShown ? 'dialog' : 'complementary'}
-      aria-modal={isDrawer && isShown}
+      aria-modal={isDrawer && isShown ? true : undefined}
       inert={!isShown}
     >
       <div class="sidebar-inner">
@@ -67,16 +67,7 @@ function Conversations({ onNewChat }: { readonly onNewChat: () => void }): JSX.E
   return (
     <>
       <div class="sidebar-tools">
-        <button
-          id="new-chat"
-          type="button"
-          class="button new-chat"
-          aria-label="New chat"
-          onClick={() => {
-            onNewChat();
-            focusComposer();
-          }}
-        >
+        <button id="new-chat" type="button" class="button new-chat" onClick={onNewChat}>
           <Icon name="compose" />
           New chat
           <kbd aria-hidden="true">{`${MOD} ${SHIFT} O`}</kbd>
@@ -182,7 +173,13 @@ function useHits(query: string): readonly SearchHit[] {
       isCurrent = false;
     };
   }, [store, list, query, hasQuery, found]);
-  return hasQuery ? found.value.hits : list.map((info) => ({ info }));
+  if (!hasQuery) return list.map((info) => ({ info }));
+  // What was renamed or deleted since the search.
+  const present = new Map(list.map((info) => [info.id, info]));
+  return found.value.hits.flatMap((hit) => {
+    const info = present.get(hit.info.id);
+    return info === undefined ? [] : [{ ...hit, info }];
+  });
 }
 
 function SidebarFoot(): JSX.Element {

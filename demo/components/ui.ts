@@ -60,16 +60,16 @@ let lastToast = 0;
 export function showToast(toast: Omit<Toast, 'id'>): () => void {
   lastToast += 1;
   const id = lastToast;
-  toasts.value = [...toasts.value, { ...toast, id }];
+  toasts.value = [...toasts.peek(), { ...toast, id }];
   return () => dismissToast(id);
 }
 
 export function dismissToast(id: number): void {
-  toasts.value = toasts.value.filter((toast) => toast.id !== id);
+  toasts.value = toasts.peek().filter((toast) => toast.id !== id);
 }
 
 export function dismissNotice(text: string): void {
-  dismissedNotices.value = [...dismissedNotices.value, text];
+  dismissedNotices.value = [...dismissedNotices.peek(), text];
   remember('quern.notices', dismissedNotices.value.join('\n'));
 }
 

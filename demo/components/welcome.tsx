@@ -22,8 +22,8 @@ export function Welcome({
       <Mark />
       <h2 id="welcome-title">A language model inside this page</h2>
       <p>
-        It runs on your own device, by WebGPU. What you write is sent nowhere, and it works without a
-        network.
+        It runs on your own device, by WebGPU. What you write is sent nowhere, and it works without
+        a network.
       </p>
       {canSend && (
         <div class="suggestions" role="group" aria-label="Suggested messages">

@@ -1,6 +1,7 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from '@preact/signals';
 import { DeviceLostError, type Engine, WorkerError } from 'quern';
 import { explainReplyFailure, type Problem } from '../problem.ts';
+import { contextUseOf } from './context_use.ts';
 import type { ConversationStore } from './conversation_store.ts';
 import {
   addMessage,
@@ -11,10 +12,11 @@ import {
   selectBranch,
   updateReply,
 } from './message_tree.ts';
+import { nameOfModel } from './model_choice.ts';
 import type { ModelHost } from './model_host.ts';
 import { emptyReply, newConversation, userMessage, withTitle } from './new.ts';
 import { type ReplyEnd, streamReply } from './reply.ts';
-import type { ContextUse, Conversation, Message, Reply, Replying, Settings } from './types.ts';
+import type { ContextUse, Conversation, Message, Replying, Settings } from './types.ts';
 
 /** A conversation at hand: the open one, and those in which a reply is written meanwhile. */
 type Live = Signal<Conversation>;
@@ -72,7 +74,9 @@ export class Chat {
     () => this.#writing.value.get(this.conversation.value.id)?.content.value ?? '',
   );
   /** Missing before the first reply, and while no model is loaded. */
-  readonly contextUse: ReadonlySignal<ContextUse | undefined> = computed(() => this.#contextUse());
+  readonly contextUse: ReadonlySignal<ContextUse | undefined> = computed(() =>
+    contextUseOf(this.#host.state.value, this.path.value),
+  );
 
   constructor({ store, host, nextFrame = beforePaint }: ChatOptions) {
     this.#store = store;
@@ -247,7 +251,8 @@ export class Chat {
     const state = this.#host.state.peek();
     if (engine === undefined || !('stats' in state)) return;
     const { id: conversationId } = live.peek();
-    const reply = emptyReply(question.id, state.stats.model.name);
+    const model = nameOfModel(state);
+    const reply = emptyReply(question.id, model);
     const writing: Writing = {
       conversationId,
       messageId: reply.id,
@@ -264,6 +269,7 @@ export class Chat {
     // What the user wrote must not be lost by a crash of the GPU's driver, of all things.
     void this.#store.flush();
     const end = await streamReply(engine, live.peek(), before, {
+      model,
       signal: writing.abort.signal,
       onText: this.#follow(live, writing),
     });
@@ -350,19 +356,6 @@ export class Chat {
       }
     }
   }
-
-  #contextUse(): ContextUse | undefined {
-    const state = this.#host.state.value;
-    if (!('stats' in state)) return undefined;
-    const last = this.path.value.findLast(isCounted);
-    // Another model counts other tokens.
-    if (last?.usage === undefined || last.model !== state.stats.model.name) return undefined;
-    return { tokens: last.usage.total_tokens, contextLength: state.stats.model.contextLength };
-  }
-}
-
-function isCounted(message: Message): message is Reply {
-  return message.role === 'assistant' && message.usage !== undefined;
 }
 
 function beforePaint(callback: () => void): void {

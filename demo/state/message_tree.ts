@@ -16,9 +16,6 @@ export interface Branches {
   readonly index: number;
 }
 
-/** A tree without messages. */
-export const EMPTY_TREE: MessageTree = { messages: [], headId: null };
-
 /** The branch that is shown, first message first. */
 export function pathOf(tree: MessageTree): readonly Message[] {
   return pathTo(tree, tree.headId);

@@ -1,7 +1,7 @@
 /** What a model is loaded from: names, comparison, permission. @module */
 import type { ModelLocation } from 'quern';
 import { BUNDLED } from '../bundled.ts';
-import type { ModelChoice } from './types.ts';
+import type { LoadState, ModelChoice } from './types.ts';
 
 /** `owner/name` or `owner/name@revision`. */
 const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9_][\w.-]*(?:@\w[\w./-]*)?$/;
@@ -18,6 +18,11 @@ export function nameOfChoice(choice: ModelChoice): string {
     case 'folder':
       return choice.handle.name;
   }
+}
+
+/** What a loaded model is called: it may know its own name better. */
+export function nameOfModel({ choice, stats }: Extract<LoadState, { stats: unknown }>): string {
+  return choice.kind === 'bundled' ? nameOfChoice(choice) : stats.model.name;
 }
 
 /** What `Engine.load` takes for it. */

@@ -1,5 +1,6 @@
 /** Asks the model for one reply. @module */
 import { type ChatMessage, DisposedError, type Engine, type Usage } from 'quern';
+import { wasShortened } from './context_use.ts';
 import type { Conversation, Ending, Message, Reply } from './types.ts';
 
 /** What became of a reply. */
@@ -14,6 +15,8 @@ export interface ReplyEnd {
 
 /** How a reply is watched and stopped. */
 interface ReplyOptions {
+  /** Name of the model, as the replies before have it. */
+  readonly model: string;
   readonly signal: AbortSignal;
   /** Gets the whole text so far. */
   readonly onText: (text: string) => void;
@@ -29,11 +32,10 @@ export async function streamReply(
   engine: Engine,
   { systemPrompt, settings }: Conversation,
   path: readonly Message[],
-  { signal, onText }: ReplyOptions,
+  { model, signal, onText }: ReplyOptions,
 ): Promise<ReplyEnd> {
   let content = '';
   let usage: Usage | undefined;
-  let model: string | undefined;
   let isCut = false;
   try {
     const stream = await engine.chat.completions.create({
@@ -49,7 +51,6 @@ export async function streamReply(
       if (choice?.delta.content) onText(content);
       isCut ||= choice?.finish_reason === 'length';
       usage = chunk.usage ?? usage;
-      model = chunk.model;
     }
   } catch (error) {
     // Disposed: the user chose another model.
@@ -76,13 +77,4 @@ function promptOf(systemPrompt: string, path: readonly Message[]): readonly Chat
 
 function isSilent({ content, ending }: Reply): boolean {
   return content === '' && ending !== 'complete' && ending !== 'cut';
-}
-
-/** A prompt holds the one before and its reply, unless old messages were left out; from then on they always are. */
-function wasShortened(path: readonly Message[], usage: Usage, model: string | undefined): boolean {
-  const last = path.findLast(
-    (message): message is Reply => message.role === 'assistant' && message.usage !== undefined,
-  );
-  if (last?.usage === undefined || last.model !== model) return false;
-  return last.isShortened === true || usage.prompt_tokens < last.usage.total_tokens;
 }

@@ -26,7 +26,7 @@ class PageChat extends AbstractChat<UIMessage> {
       pushMessage: (message) => this.#show(() => void state.messages.push(message)),
       popMessage: () => this.#show(() => void state.messages.pop()),
       replaceMessage: (i, message) => this.#show(() => void (state.messages[i] = message)),
-      snapshot: structuredClone,
+      snapshot: (thing) => structuredClone(thing),
     };
     super({ state, transport });
   }

@@ -300,6 +300,16 @@ export interface EngineStats {
     readonly contextLength: number;
     /** Whether `chat.completions` works without a template of the caller's. */
     readonly hasChatTemplate: boolean;
+    /** What requests get that leave these options out: from the model's generation_config.json. */
+    readonly defaults: {
+      readonly temperature: number;
+      readonly top_p: number;
+      readonly top_k: number;
+      readonly min_p: number;
+      readonly repetition_penalty: number;
+      /** Missing: until the context is full. */
+      readonly max_tokens?: number;
+    };
   };
   readonly adapter: {
     readonly vendor: string;

@@ -9,7 +9,7 @@ import { orAbort, setUpOn } from './failure.ts';
 import { Generator } from './generator.ts';
 import { KernelCheck } from './kernel_check.ts';
 import { checkOptions, resolveLimits } from './limits.ts';
-import { loadTokenizer, openModel, uploadModel } from './model.ts';
+import { type GenerationDefaults, loadTokenizer, openModel, uploadModel } from './model.ts';
 import type { EngineParts } from './parts.ts';
 import { Recovery, type PlacedModel } from './recovery.ts';
 
@@ -86,6 +86,7 @@ export class LocalEngine implements Engine {
         vocab: model.vocab,
         contextLength: scheduler.capacity,
         hasChatTemplate: tokenizer.hasChatTemplate,
+        defaults: describeDefaults(model.defaults),
       },
       adapter: { vendor, architecture, description, isSoftware, hasF16, hasSubgroups },
       memory: device.memory.report(),
@@ -120,4 +121,17 @@ export class LocalEngine implements Engine {
     }
     return this.#parts;
   }
+}
+
+/** In the words of a request. */
+function describeDefaults(defaults: GenerationDefaults): EngineStats['model']['defaults'] {
+  const { temperature, topP, topK, minP, repetitionPenalty, maxTokens } = defaults;
+  return {
+    temperature,
+    top_p: topP,
+    top_k: topK,
+    min_p: minP,
+    repetition_penalty: repetitionPenalty,
+    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+  };
 }

@@ -7,7 +7,7 @@ import { startServer, type TestServer } from './support/server.ts';
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 /** Longest wait for a model or a reply, on a software adapter that shares its cores. */
-const PATIENCE = { timeout: 40_000, polling: 50 };
+const PATIENCE = { timeout: 90_000, polling: 50 };
 
 describe('the example pages in chromium', () => {
   const found = findBrowser('chromium');

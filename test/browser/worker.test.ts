@@ -30,7 +30,6 @@ describeInBrowsers('an engine', (open, browser) => {
       expect(await call(page, 'load', worker)).toEqual({
         thread,
         isSoftware: true,
-        hasEngineCode: worker === false,
         parameters: 5_401_856,
         phases: ['files', 'weights', 'compile', 'ready'],
         hasTotal: true,

@@ -42,10 +42,6 @@ export async function load(worker: LoadOptions['worker'], more: LoadOptions = {}
     thread: stats.thread,
     isSoftware: stats.adapter.isSoftware,
     parameters: stats.model.parameters,
-    // What the worker fetches is not on this page's list.
-    hasEngineCode: performance
-      .getEntriesByType('resource')
-      .some(({ name }) => name.includes('/src/engine/engine.ts')),
     phases: [...new Set(progress.map(({ phase }) => phase))],
     hasTotal: progress.some(({ loadedBytes, totalBytes }) => loadedBytes > 0 && totalBytes > 1e6),
   };

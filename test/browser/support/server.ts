@@ -17,7 +17,7 @@ export interface TestServer {
  * @param config - what to serve: the repository as it is, unless a root or a configuration file is given
  */
 export async function startServer(
-  config: Pick<InlineConfig, 'root' | 'configFile' | 'optimizeDeps'> = {
+  config: Pick<InlineConfig, 'root' | 'configFile' | 'optimizeDeps' | 'plugins'> = {
     root: REPOSITORY,
     configFile: false,
   },

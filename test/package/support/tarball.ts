@@ -14,9 +14,10 @@ declare module 'vitest' {
 }
 
 const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'quern-tarball-'));
+let folder: string | undefined;
 
 export function setup(project: TestProject): void {
+  folder = mkdtempSync(join(tmpdir(), 'quern-tarball-'));
   run(process.execPath, ['scripts/build.js'], REPOSITORY);
   // Built above, and said so in fewer words than npm's.
   run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], REPOSITORY);
@@ -25,7 +26,7 @@ export function setup(project: TestProject): void {
 }
 
 export function teardown(): void {
-  rmSync(folder, { recursive: true });
+  if (folder !== undefined) rmSync(folder, { recursive: true });
 }
 
 /** Runs a program to its end and returns what it printed. @throws with all of its output if it fails */

@@ -9,11 +9,13 @@ describe('main', () => {
   it('lists the commands', async () => {
     const terminal = fakeTerminal();
     expect(await main(['--help'], terminal)).toBe(0);
-    for (const name of ['generate', 'parity', 'bench', 'plan']) {
+    for (const name of ['generate', 'serve', 'parity', 'bench', 'plan']) {
       expect(terminal.written.out).toContain(`  ${name} `);
       const help = fakeTerminal();
       expect(await main([name, '--help'], help)).toBe(0);
-      expect(help.written.out).toMatch(/Usage: .*\n\n(.|\n)*Options:\n(.|\n)*Examples:\n {2}npm/);
+      expect(help.written.out).toMatch(
+        /Usage: .*\n\n(.|\n)*Options:\n(.|\n)*Examples:\n {2}(npm run )?quern /,
+      );
     }
   });
 
@@ -31,6 +33,10 @@ describe('main', () => {
     [['generate', 'x', '--prompt', 'y', '--logit-bias', '5'], '--logit-bias: "5"'],
     [['generate', 'x', '--prompt', 'y', '--raw', '--system', 'z'], '--system needs the chat'],
     [['bench', '--repetitions', '0'], '--repetitions: "0"'],
+    [['serve', 'x', '--port', 'http'], '--port: "http", expected an integer'],
+    [['serve', 'x', '--port', '0', '--api-key', ''], '--api-key: "", expected a text'],
+    [['serve', 'x', '--cors-origin', 'example.org'], '--cors-origin: "example.org", expected'],
+    [['serve', 'x', '--host', 'no.such.host.invalid'], 'is not to be had (E'],
     [['plan', 'x', '--kv', 'int8'], '--kv: "int8", expected one of: f16, f32'],
     [['plan', 'x', '--colour'], "plan: Unknown option '--colour'"],
   ])('exits with 2 for %j', async (argv, message) => {

@@ -60,6 +60,7 @@ describe('a conversation', () => {
     await chat.send('how are you?');
     expect(shown()).toEqual(['  hi\nthere', 'Hello.', 'how are you?', 'Fine.']);
     expect(endings()).toEqual(['user', 'complete', 'user', 'complete']);
+    expect(chat.path.value[1]).toMatchObject({ model: 'TinyChat' });
     expect(asked(engine, 1)).toEqual(['Be kind.', '  hi\nthere', 'Hello.', 'how are you?']);
     expect(engine.requests[1]).toMatchObject({
       stream: true,

@@ -1,53 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import type { Ending } from '../../../demo/session.ts';
+import type { Reply } from '../../../demo/state/types.ts';
 import {
-  describeEnding,
-  describeModel,
+  adapterName,
+  describeKeeping,
   describeProgress,
   describeLimits,
+  describeReply,
   formatBytes,
   formatCount,
   formatDuration,
+  formatWait,
 } from '../../../demo/wording.ts';
 import type { EngineStats, Usage } from '../../../src/index.ts';
-
-const adapter = {
-  vendor: 'acme',
-  architecture: 'anvil-3',
-  description: '',
-  isSoftware: false,
-  hasF16: true,
-  hasSubgroups: true,
-};
+import { STATS } from './support/scripted_engine.ts';
 
 function statsOf(changes: Partial<EngineStats['adapter']>): EngineStats {
-  return {
-    model: {
-      name: 'm',
-      modelType: 'llama',
-      parameters: 5_401_856,
-      layers: 6,
-      vocab: 4096,
-      contextLength: 512,
-      hasChatTemplate: true,
-    },
-    adapter: { ...adapter, ...changes },
-    memory: { weights: 0, kv: 0, scratch: 0, state: 0, readback: 0, total: 0 },
-    kvCache: { pageSize: 16, pages: 64, usedPages: 0, cachedPages: 0 },
-    requests: { running: 0, waiting: 0 },
-    totals: {
-      steps: 0,
-      dispatches: 0,
-      promptTokens: 0,
-      cachedTokens: 0,
-      generatedTokens: 0,
-      preemptions: 0,
-    },
-    pipelines: 0,
-    thread: 'page',
-    recoveries: 0,
-    selfTest: { status: 'passed', checked: [], dropped: [], elapsedMs: 0 },
-  };
+  return { ...STATS, adapter: { ...STATS.adapter, ...changes } };
 }
 
 function usageOf(tokens: number, decodeRate: number): Usage {
@@ -65,13 +33,10 @@ function usageOf(tokens: number, decodeRate: number): Usage {
   };
 }
 
-const complete = (changes: object): Ending => ({
-  kind: 'complete',
-  usage: usageOf(42, 117.6),
-  isCut: false,
-  isShortened: false,
-  ...changes,
-});
+function reply(changes: Partial<Reply>): Reply {
+  const common = { id: 'r', parentId: 'q', content: 'Hi', createdAt: 0, model: 'm' } as const;
+  return { ...common, role: 'assistant', usage: usageOf(42, 117.6), ...changes };
+}
 
 describe('numbers', () => {
   it('have the unit that fits', () => {
@@ -89,6 +54,13 @@ describe('numbers', () => {
       '5.4 million',
       '7.0 billion',
     ]);
+    expect([0, 7.2, 60, 200, 5400].map(formatWait)).toEqual([
+      '0 s',
+      '8 s',
+      '1 min',
+      '4 min',
+      '1.5 h',
+    ]);
     expect([0.4, 84.6, 1449].map(formatDuration)).toEqual(['0 ms', '85 ms', '1.4 s']);
   });
 });
@@ -104,6 +76,13 @@ describe('progress', () => {
     );
   });
 
+  it('has the rate and the time left, once they are known', () => {
+    const progress = { phase: 'weights', loadedBytes: 1e6, totalBytes: 4e6 } as const;
+    expect(describeProgress({ ...progress, bytesPerSecond: 512_345.6, secondsLeft: 5.9 })).toMatch(
+      / · 512\.3 kB\/s · 6 s left$/,
+    );
+  });
+
   it('has no percentage of nothing', () => {
     const none = { loadedBytes: 0, totalBytes: 0 };
     expect(describeProgress({ phase: 'weights', ...none })).toContain('(100 %)');
@@ -112,14 +91,10 @@ describe('progress', () => {
 });
 
 describe('the model', () => {
-  it('is named with its size and its device', () => {
-    expect(describeModel('TinyChat', statsOf({}))).toBe(
-      'TinyChat · 5.4 million parameters · context of 512 tokens · on acme anvil-3',
-    );
-    expect(describeModel('x', statsOf({ description: 'Acme Anvil 3' }))).toMatch(
-      /on Acme Anvil 3$/,
-    );
-    expect(describeModel('x', statsOf({ vendor: '', architecture: '' }))).toMatch(/unnamed GPU$/);
+  it('runs on a device with a name', () => {
+    expect(adapterName(statsOf({}).adapter)).toBe('acme anvil-3');
+    expect(adapterName(statsOf({ description: 'Acme Anvil 3' }).adapter)).toBe('Acme Anvil 3');
+    expect(adapterName(statsOf({ vendor: '', architecture: '' }).adapter)).toBe('an unnamed GPU');
   });
 
   it('is said to be slow on the CPU, and unfit without a chat template', () => {
@@ -133,21 +108,34 @@ describe('the model', () => {
 
 describe('the line below a reply', () => {
   it('gives tokens, rates and cached tokens', () => {
-    expect(describeEnding(complete({}))).toBe(
+    expect(describeReply(reply({ ending: 'complete' }))).toBe(
       '42 tokens · 118 tokens/s · first token after 85 ms · 32 of 50 prompt tokens cached',
     );
   });
 
   it('leaves out the rate of a single token', () => {
-    expect(describeEnding(complete({ usage: usageOf(1, 0) }))).toMatch(/^1 token · first token/);
+    const short = reply({ ending: 'complete', usage: usageOf(1, 0) });
+    expect(describeReply(short)).toMatch(/^1 token · first token/);
   });
 
-  it('says what was cut', () => {
-    expect(describeEnding(complete({ isCut: true }))).toMatch(
-      /^cut off: as long as this model lets/,
+  it('says how it ended otherwise', () => {
+    expect(describeReply(reply({ ending: 'cut' }))).toMatch(/^cut off: as long as/);
+    const shortened = reply({ ending: 'complete', isShortened: true });
+    expect(describeReply(shortened)).toMatch(/oldest messages .* left out$/);
+    expect(describeReply(reply({ ending: 'stopped' }))).toBe('Stopped.');
+    expect(describeReply(reply({ ending: 'failed' }))).toContain('error');
+    expect(describeReply(reply({}))).toContain('Not finished');
+  });
+});
+
+describe('where conversations are kept', () => {
+  it('is said only where they are not', () => {
+    expect(describeKeeping({ kind: 'opening' })).toBeUndefined();
+    expect(describeKeeping({ kind: 'kept' })).toBeUndefined();
+    const said = (['missing', 'full', 'outdated', 'blocked', 'broken'] as const).map((why) =>
+      describeKeeping({ kind: 'memory', why }),
     );
-    expect(describeEnding(complete({ isShortened: true }))).toMatch(/oldest messages .* left out$/);
-    expect(describeEnding({ kind: 'stopped' })).toBe('Stopped.');
-    expect(describeEnding({ kind: 'failed' })).toContain('error');
+    expect(new Set(said).size).toBe(5);
+    expect(said[0]).toContain('private windows');
   });
 });

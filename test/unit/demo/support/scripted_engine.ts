@@ -1,4 +1,4 @@
-import { vi } from 'vitest';
+import { type Mock, vi } from 'vitest';
 import type { ChatCompletionParams, EngineStats } from '../../../../src/index.ts';
 
 /** What an engine says to one request. */
@@ -16,7 +16,7 @@ export interface Script {
 export class ScriptedEngine {
   readonly requests: ChatCompletionParams[] = [];
   readonly scripts: Script[];
-  readonly dispose = vi.fn(async () => {});
+  readonly dispose: Mock<() => Promise<void>> = vi.fn(async () => {});
   readonly stats = async (): Promise<EngineStats> => STATS;
   readonly chat = {
     completions: {
@@ -64,6 +64,7 @@ export const STATS: EngineStats = {
     vocab: 4096,
     contextLength: 512,
     hasChatTemplate: true,
+    defaults: { temperature: 0.7, top_p: 0.9, top_k: 50, min_p: 0, repetition_penalty: 1 },
   },
   adapter: {
     vendor: 'acme',
