@@ -18,7 +18,7 @@ export type Theme = 'system' | 'light' | 'dark';
 export const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 
 /** Where the sidebar lies over the chat, as in layout.css. */
-export const NARROW: MediaQueryList = matchMedia('(max-width: 48rem)');
+const NARROW: MediaQueryList = matchMedia('(max-width: 48rem)');
 
 export const isNarrow: Signal<boolean> = signal(NARROW.matches);
 export const openDialog: Signal<DialogName | undefined> = signal();

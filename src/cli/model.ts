@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
 import type { EngineLimits } from '../engine/limits.ts';
 import type { AdapterChoice } from '../node/gpu.ts';
 import { openDirectory } from '../node/directory.ts';
@@ -61,14 +62,27 @@ export function adapterValue(text: string | undefined): AdapterChoice {
  * @throws {RequestError} if the text is of no known form
  */
 export async function locateModel(model: string): Promise<ModelSource> {
-  if (/^https?:\/\//i.test(model)) return resolveSource(model);
-  const looksLikeId = /^[^./~][^/]*\/[^/]+$/.test(model);
-  if (!looksLikeId || (await isDirectory(model))) return openDirectory(model);
+  if (isUrl(model)) return resolveSource(model);
+  if (!(await isHubId(model))) return openDirectory(model);
   const token = process.env['HF_TOKEN'];
   return resolveSource(
     model,
     token === undefined || token === '' ? {} : { headers: { Authorization: `Bearer ${token}` } },
   );
+}
+
+/** What to call the model that a command line names: a hub id as it is, else the name of the folder. */
+export async function modelName(model: string): Promise<string> {
+  if (isUrl(model)) return (URL.canParse(model) && basename(new URL(model).pathname)) || model;
+  return (await isHubId(model)) ? model : basename(resolve(model));
+}
+
+function isUrl(model: string): boolean {
+  return /^https?:\/\//i.test(model);
+}
+
+async function isHubId(model: string): Promise<boolean> {
+  return /^[^./~][^/]*\/[^/]+$/.test(model) && !(await isDirectory(model));
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -9,6 +9,7 @@ import {
   GPU_OPTIONS,
   locateModel,
   MODEL_HELP,
+  modelName,
 } from './model.ts';
 import { isLoopback } from './serve/access.ts';
 import { type AnsweredRequest, ApiServer, type ApiServerOptions } from './serve/api_server.ts';
@@ -19,7 +20,11 @@ const GRACE_MS = 10_000;
 const OPTIONS = {
   port: { type: 'string', value: 'N', help: 'port to listen on, default 8000; 0 is any free one' },
   host: { type: 'string', value: 'ADDRESS', help: 'default 127.0.0.1: only this machine' },
-  'model-name': { type: 'string', value: 'NAME', help: 'what clients call the model' },
+  'model-name': {
+    type: 'string',
+    value: 'NAME',
+    help: "what clients call the model, default: its hub id, or its folder's name",
+  },
   'api-key': {
     type: 'string',
     value: 'KEY',
@@ -52,7 +57,7 @@ export const serveCommand: Command = defineCommand({
     const limits = contextValues(values);
     const adapter = adapterValue(values.adapter);
     const options: ApiServerOptions = {
-      model: values['model-name'] ?? model.replace(/(?<=.)[/\\]+$/, ''),
+      model: values['model-name'] ?? (await modelName(model)),
       host: values.host ?? '127.0.0.1',
       port: countValue('port', values.port ?? '8000', 0),
       apiKey: keyValue(values['api-key'], process.env['QUERN_API_KEY']),

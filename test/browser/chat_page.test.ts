@@ -7,6 +7,7 @@ import {
   hasBegun,
   isIdle,
   isReady,
+  keepWideReply,
   listen,
   messages,
   PATIENCE,
@@ -244,23 +245,7 @@ describeInBrowsers(
       await page.setViewport({ width: 390, height: 844, isMobile: true, hasTouch: true });
       await page.reload();
       await isReady(page);
-      await page.evaluate(`(async () => {
-        const open = indexedDB.open('quern-chat');
-        const db = await new Promise((resolve) => { open.onsuccess = () => resolve(open.result); });
-        const changes = db.transaction(['conversations', 'messages'], 'readwrite');
-        const now = Date.now();
-        changes.objectStore('conversations').put({ id: 'code', title: 'Code', hasOwnTitle: true, createdAt: now,
-          updatedAt: now, systemPrompt: '', settings: {}, headId: 'b' });
-        const messages = changes.objectStore('messages');
-        messages.put({ conversationId: 'code', id: 'a', parentId: null, role: 'user', createdAt: now,
-          content: 'x'.repeat(300) });
-        messages.put({ conversationId: 'code', id: 'b', parentId: 'a', role: 'assistant', createdAt: now,
-          model: 'TinyChat', ending: 'complete', content:
-            '# Title\\n\\n\`\`\`js\\nconst long = "' + 'y'.repeat(300) + '";\\n\`\`\`\\n\\n' +
-            '|' + 'column|'.repeat(20) + '\\n|' + '-|'.repeat(20) + '\\n\\n[link](https://example.com) ' });
-        await new Promise((resolve) => { changes.oncomplete = resolve; });
-        db.close();
-      })()`);
+      await keepWideReply(page);
       const { origin } = new URL(page.url());
       await page.goto('about:blank');
       await page.goto(`${origin}/#code`);

@@ -111,6 +111,27 @@ export async function drop(
   }, files);
 }
 
+/** Keeps a conversation, `code`, of which every part is wider than a phone. */
+export async function keepWideReply(page: Page): Promise<void> {
+  await page.evaluate(`(async () => {
+    const open = indexedDB.open('quern-chat');
+    const db = await new Promise((resolve) => { open.onsuccess = () => resolve(open.result); });
+    const changes = db.transaction(['conversations', 'messages'], 'readwrite');
+    const now = Date.now();
+    changes.objectStore('conversations').put({ id: 'code', title: 'Code', hasOwnTitle: true, createdAt: now,
+      updatedAt: now, systemPrompt: '', settings: {}, headId: 'b' });
+    const messages = changes.objectStore('messages');
+    messages.put({ conversationId: 'code', id: 'a', parentId: null, role: 'user', createdAt: now,
+      content: 'x'.repeat(300) });
+    messages.put({ conversationId: 'code', id: 'b', parentId: 'a', role: 'assistant', createdAt: now,
+      model: 'TinyChat', ending: 'complete', content:
+        '# Title\\n\\n\`\`\`js\\nconst long = "' + 'y'.repeat(300) + '";\\n\`\`\`\\n\\n' +
+        '|' + 'column|'.repeat(20) + '\\n|' + '-|'.repeat(20) + '\\n\\n[link](https://example.com) ' });
+    await new Promise((resolve) => { changes.oncomplete = resolve; });
+    db.close();
+  })()`);
+}
+
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** Rules of accessibility that the page breaks now, in both themes. */
