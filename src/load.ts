@@ -1,4 +1,6 @@
 import type { Engine as EngineInterface, LoadOptions } from './engine/api.ts';
+import { RequestError } from './util/errors.ts';
+import { describeValue, isRecord } from './util/objects.ts';
 import type { ModelLocation } from './weights/sources/resolve.ts';
 
 /** A language model on the GPU, ready to reply to any number of requests at once. */
@@ -17,11 +19,12 @@ export const Engine: {
    * @throws {DownloadError} if a file cannot be read
    * @throws {RequestError} if an option is invalid
    * @throws {WorkerError} if the worker cannot be started
-   * @throws `signal.reason` when aborted; everything is freed then, as after any other error
+   * @throws `signal.reason` when aborted; everything is freed then, in a worker soon after, as after any other error
    */
   readonly load: (from: ModelLocation, options?: LoadOptions) => Promise<Engine>;
 } = {
   async load(from, options = {}) {
+    checkKinds(options);
     // Each apart, so that a page whose engine runs in a worker does not fetch the engine itself.
     if (options.worker === undefined || options.worker === false) {
       const { LocalEngine } = await import('./engine/engine.ts');
@@ -31,3 +34,32 @@ export const Engine: {
     return RemoteEngine.load(from, options);
   },
 };
+
+/** What is called or looked into long before its value is checked. */
+const KINDS: readonly (readonly [
+  name: keyof LoadOptions,
+  expected: string,
+  isOne: (value: unknown) => boolean,
+])[] = [
+  ['signal', 'an AbortSignal', (value) => isRecord(value) && 'addEventListener' in value],
+  ['onProgress', 'a function', (value) => typeof value === 'function'],
+  ['onRecovery', 'a function', (value) => typeof value === 'function'],
+  ['http', 'an object', isRecord],
+  ['gpu', 'a GPU', isRecord],
+  ['without', 'an array', Array.isArray],
+  ['chatTemplate', 'a string', (value) => typeof value === 'string'],
+];
+
+/** @throws {RequestError} if an option is of the wrong kind */
+function checkKinds(options: unknown): void {
+  if (!isRecord(options)) {
+    throw new RequestError(`load: options are ${describeValue(options)}, expected an object`);
+  }
+  for (const [name, expected, isOne] of KINDS) {
+    const value = options[name];
+    if (value === undefined || isOne(value)) continue;
+    throw new RequestError(`load: ${name} is ${describeValue(value)}, expected ${expected}`, {
+      param: name,
+    });
+  }
+}

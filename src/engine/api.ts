@@ -349,7 +349,7 @@ export interface EngineStats {
     readonly preemptions: number;
   };
   readonly pipelines: number;
-  /** Thread the engine runs in. */
+  /** Thread the engine runs in; `page` in Node, too. */
   readonly thread: 'page' | 'worker' | 'shared-worker';
   /** Times a lost device was replaced. */
   readonly recoveries: number;

@@ -99,7 +99,7 @@ export class LocalEngine implements Engine {
       requests: { running: scheduler.numRunning, waiting: scheduler.numWaiting },
       totals: generator.totals,
       pipelines: device.pipelines.size,
-      thread: 'page',
+      thread: thisThread(),
       recoveries: generator.recoveries,
       selfTest: kernels.report,
     };
@@ -121,6 +121,12 @@ export class LocalEngine implements Engine {
     }
     return this.#parts;
   }
+}
+
+/** Also in a worker of the caller's own. */
+function thisThread(): EngineStats['thread'] {
+  if ('SharedWorkerGlobalScope' in globalThis) return 'shared-worker';
+  return 'WorkerGlobalScope' in globalThis ? 'worker' : 'page';
 }
 
 /** In the words of a request. */

@@ -52,7 +52,8 @@ const PAGE_SIZE = 16;
 
 /**
  * Runs a model on the inputs in its `expected.safetensors` and compares every value that both name, and the greedy
- * continuation. A model that cannot be run is reported, not thrown.
+ * continuation. A model that cannot be run is reported, not thrown. Kernels are those that the device chooses by itself:
+ * one that the self-test of `Engine.load` would drop is run, too, so that it shows.
  *
  * The file: `input_ids` [batch, tokens] and optionally `attention_mask`; `hidden_states.i` and `logits`
  * [batch, tokens, size]; `prompt_ids` and `greedy_ids` [1, tokens].

@@ -52,9 +52,11 @@ export class Stream<T> implements AsyncIterableIterator<T> {
 
   return(): Promise<IteratorResult<T>> {
     this.#values.length = 0;
-    if (this.#end === undefined) this.#onCancel();
+    const isOpen = this.#end === undefined;
+    // Before the producer hears of it: what it says of the end is nothing to those who still wait.
     this.#close('done');
     this.#end = 'done'; // an error that nobody asked for is dropped
+    if (isOpen) this.#onCancel();
     return Promise.resolve({ value: undefined, done: true });
   }
 

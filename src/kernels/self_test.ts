@@ -10,6 +10,7 @@ import { readBuffer } from '../gpu/readback.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import { StateBuffer } from '../gpu/state_buffer.ts';
 import { COUNT_NAMES } from '../gpu/tensor.ts';
+import { OutOfMemoryError } from '../util/errors.ts';
 import { selfTestCases, type SelfTestCase, type StorageTypes } from './self_test_cases.ts';
 import { VARIANTS, type Variant } from './variants.ts';
 
@@ -31,7 +32,7 @@ interface Configuration {
   readonly id: string;
 }
 
-/** How a case turned out; `unknown` if the plain kernels fail themselves and there is nothing to compare with. */
+/** How a case turned out; `unknown` if there is nothing to compare: the plain kernels fail too, or memory is short. */
 type Outcome =
   | { readonly kind: 'agrees' | 'unknown' }
   | { readonly kind: 'differs'; readonly error: number; readonly reason: string };
@@ -44,6 +45,7 @@ type Open = () => Promise<Device>;
  *
  * @param open - opens a device for the test alone: what goes wrong on it harms nobody
  * @param known - what was found before on this adapter
+ * @param signal - leaves it incomplete, and frees its device at once
  */
 export async function selfTest(
   facts: DeviceFacts,
@@ -76,7 +78,7 @@ export async function selfTest(
     if (signal?.aborted === true) return result(configurations, false);
     hasRun = true;
     try {
-      const outcomes = await compareAll(open, left, due);
+      const outcomes = await compareAll(open, left, due, signal);
       for (const [i, { id }] of due.entries()) {
         if (outcomes[i]?.kind === 'agrees') passed.add(id);
         if (outcomes[i]?.kind === 'unknown') unknown.add(id);
@@ -85,7 +87,7 @@ export async function selfTest(
       const [wrong, outcome] = [due[first], outcomes[first]];
       if (wrong !== undefined && outcome?.kind === 'differs') {
         const { error, reason } = outcome;
-        dropped.push({ variant: await blame(open, left, wrong), error, reason });
+        dropped.push({ variant: await blame(open, left, wrong, signal), error, reason });
       }
     } catch {
       return result(configurations, false);
@@ -102,40 +104,51 @@ function configure(test: SelfTestCase, facts: DeviceFacts): Configuration {
   return { test, variants, id: `${test.name}: ${variants.join(', ')}` };
 }
 
-/** The library whose absence puts a case right, else its kernel. @throws whatever `open` throws */
-async function blame(open: Open, facts: DeviceFacts, wrong: Configuration): Promise<string> {
+/** The library whose absence puts a case right, else its kernel. @throws as {@link compareAll} */
+async function blame(
+  open: Open,
+  facts: DeviceFacts,
+  wrong: Configuration,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const libraries = wrong.variants.slice(0, -1);
   for (const library of libraries) {
     const rest = without(facts, library);
-    const [outcome] = await compareAll(open, rest, [configure(wrong.test, rest)]);
+    const [outcome] = await compareAll(open, rest, [configure(wrong.test, rest)], signal);
     if (outcome?.kind === 'agrees') return library;
   }
   return wrong.variants[libraries.length] ?? '';
 }
 
-/** Outcomes of all configurations, in their order. @throws whatever `open` throws */
+/** Outcomes of all configurations, in their order. @throws whatever `open` throws; `signal.reason` when aborted */
 async function compareAll(
   open: Open,
   facts: DeviceFacts,
   configurations: readonly Configuration[],
+  signal: AbortSignal | undefined,
 ): Promise<readonly Outcome[]> {
   const device = await open();
+  const stop = (): void => device.dispose();
+  signal?.addEventListener('abort', stop);
   try {
+    signal?.throwIfAborted();
     const outcomes = await Promise.all(
       configurations.map(({ test }) => compare(device, facts, test)),
     );
+    signal?.throwIfAborted(); // what fails on a device taken away is nobody's fault
     const isSound = outcomes.every(
       (outcome) =>
         outcome.kind === 'agrees' || (outcome.kind === 'differs' && Number.isFinite(outcome.error)),
     );
     if (configurations.length === 1 || (isSound && device.failure === undefined)) return outcomes;
   } finally {
+    signal?.removeEventListener('abort', stop);
     device.dispose();
   }
   // Whoever breaks a device breaks it for all: each by itself tells who.
   const outcomes: Outcome[] = [];
   for (const configuration of configurations) {
-    outcomes.push(...(await compareAll(open, facts, [configuration])));
+    outcomes.push(...(await compareAll(open, facts, [configuration], signal)));
   }
   return outcomes;
 }
@@ -156,6 +169,7 @@ async function compare(device: Device, facts: DeviceFacts, test: SelfTestCase): 
   try {
     actual = await run(device, facts, test);
   } catch (error) {
+    if (error instanceof OutOfMemoryError) return { kind: 'unknown' };
     return differs(NaN, error instanceof Error ? error.message : String(error));
   }
   const errors = expected.map((part, i) => relativeError(actual[i] ?? [], part));

@@ -53,10 +53,7 @@ export type PostedLocation =
     };
 
 /** Options without what stays in the page: functions, signals and the GPU. */
-export type PostedOptions = Omit<
-  LocalLoadOptions,
-  'gpu' | 'signal' | 'onProgress' | 'onRecovery' | 'fetch'
->;
+export type PostedOptions = Omit<LocalLoadOptions, 'gpu' | 'signal' | 'onProgress' | 'onRecovery'>;
 
 /** What a page can call; see `Engine`. */
 export interface EngineMethods {

@@ -1,4 +1,4 @@
-import type { Engine, EngineStats } from '../engine/api.ts';
+import type { Engine } from '../engine/api.ts';
 import {
   DeviceLostError,
   DisposedError,
@@ -15,8 +15,8 @@ import { answer } from './rpc.ts';
 
 /** The worker that pages are served in. */
 export interface Host {
-  /** Engines are shared between pages in a shared worker only. */
-  readonly thread: EngineStats['thread'];
+  /** Whether pages that load the same model get the same engine. */
+  readonly isShared: boolean;
   readonly pool: EnginePool;
   /** From `holdLock`, for as long as the worker lives. */
   readonly lock: Promise<string | undefined>;
@@ -27,7 +27,7 @@ export interface Host {
  *
  * @param port - to the page; nobody else listens to it
  */
-export function serve(port: MessagePort, { thread, pool, lock }: Host): void {
+export function serve(port: MessagePort, { isShared, pool, lock }: Host): void {
   let lease: Lease | undefined;
   const gone = new AbortController();
   const engine = async (): Promise<Engine> => {
@@ -58,7 +58,7 @@ export function serve(port: MessagePort, { thread, pool, lock }: Host): void {
       async load(_, from, options) {
         // What a page sent before it went may come after the news that it is gone.
         if (gone.signal.aborted) throw disposed();
-        const key = thread === 'shared-worker' ? engineKey(from, options) : undefined;
+        const key = isShared ? engineKey(from, options) : undefined;
         lease = pool.lease(key, receiveLocation(from), options, {
           progress: (progress) => note({ type: 'progress', progress }),
           recovery: (event) => note({ type: 'recovery', event }),
@@ -78,7 +78,7 @@ export function serve(port: MessagePort, { thread, pool, lock }: Host): void {
         return (await engine()).detokenize(ids, options);
       },
       async stats() {
-        return { ...(await (await engine()).stats()), thread };
+        return (await engine()).stats();
       },
       dispose: leave,
     },

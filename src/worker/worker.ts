@@ -14,12 +14,12 @@ const pool = new EnginePool((from, options) => LocalEngine.load(from, options));
 
 // Only a shared worker hears of connections, only a dedicated one has messages of its own.
 globalThis.addEventListener('connect', (event) => {
-  if (event instanceof MessageEvent) accept(event, 'shared-worker');
+  if (event instanceof MessageEvent) accept(event, true);
 });
 globalThis.addEventListener('message', (event) => {
-  if (event.data === CONNECT) accept(event, 'worker');
+  if (event.data === CONNECT) accept(event, false);
 });
 
-function accept({ ports: [port] }: MessageEvent, thread: 'worker' | 'shared-worker'): void {
-  if (port !== undefined) serve(port, { thread, pool, lock });
+function accept({ ports: [port] }: MessageEvent, isShared: boolean): void {
+  if (port !== undefined) serve(port, { isShared, pool, lock });
 }

@@ -12,6 +12,7 @@ import {
   messages,
   PATIENCE,
   press,
+  runFirstInWorkers,
   say,
   textOf,
   titles,
@@ -45,7 +46,7 @@ describeInBrowsers(
       return open('/', async (page) => {
         complaints = listen(page);
         await page.evaluateOnNewDocument(record);
-        if (inWorker !== '') page.on('workercreated', (worker) => void worker.evaluate(inWorker));
+        if (inWorker !== '') await page.evaluateOnNewDocument(runFirstInWorkers, inWorker);
         await page.setViewport({ width: 1280, height: 800 });
       });
     }
@@ -198,6 +199,12 @@ describeInBrowsers(
       await say(page, 'Tell me a story about a dog.');
       await isIdle(page);
       expect((await messages(page)).at(-1)?.stats).toMatch(/cut off.* · 3 tokens/);
+      await page.click('#open-settings');
+      await press(page, '#settings-dialog', 'Reset to the model’s own');
+      expect(await page.$$eval('.setting input', (all) => all.map(({ value }) => value))).toEqual(
+        Array.from({ length: 7 }, () => ''),
+      );
+      await press(page, '#settings-dialog', 'Done');
     });
 
     it('runs a dropped folder, and names what is wrong with another one', async () => {

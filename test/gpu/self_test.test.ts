@@ -8,6 +8,7 @@ import { selfTest, type SelfTestResult } from '../../src/kernels/self_test.ts';
 import { VARIANTS, type Variant } from '../../src/kernels/variants.ts';
 import { NoWebGpuError } from '../../src/util/errors.ts';
 import { CONFORMANCE, readModelFiles } from '../support/model_files.ts';
+import { captureDevices, overriding } from '../support/capture_devices.ts';
 import { describeOnGpus } from '../support/on_gpus.ts';
 import { plantShaders } from '../support/plant_shaders.ts';
 import { tinyModel } from '../support/tiny_model.ts';
@@ -190,6 +191,75 @@ describeOnGpus('the self-test', (gpu) => {
     const result = await run(broken, known);
     expect(result).toMatchObject({ ...known, isComplete: true });
     expect(result.checked.filter((name) => name.startsWith('matmul'))).toEqual([]);
+  });
+
+  /** A `GPU` whose devices are not quite what they were. */
+  const altered = (alter: (real: GPUDevice) => object): GPU =>
+    overriding(gpu(), {
+      requestAdapter: async () => {
+        const adapter = await gpu().requestAdapter();
+        const requestDevice = async (descriptor?: GPUDeviceDescriptor): Promise<unknown> => {
+          const real = await adapter?.requestDevice(descriptor);
+          return real && overriding(real, alter(real));
+        };
+        return adapter && overriding(adapter, { requestDevice });
+      },
+    });
+
+  it('blames nobody where memory is short', async () => {
+    let failures = 0;
+    const tight = altered((real) => {
+      let isFull = false;
+      return {
+        createShaderModule(descriptor: GPUShaderModuleDescriptor) {
+          isFull ||= good.checked.includes(descriptor.label ?? '');
+          return real.createShaderModule(descriptor);
+        },
+        async popErrorScope() {
+          const error = await real.popErrorScope();
+          if (!isFull) return error;
+          failures += 1;
+          return { message: 'full' };
+        },
+      };
+    });
+    const known = allBut('matmul, many rows');
+    expect(await run(tight, known)).toMatchObject({ ...known, isComplete: true });
+    expect(failures).toBeGreaterThan(0);
+  });
+
+  it('ends its device at once when it is aborted', async () => {
+    const compiling = Promise.withResolvers<void>();
+    const hanging = altered(() => ({
+      createComputePipelineAsync() {
+        compiling.resolve();
+        return new Promise(() => undefined);
+      },
+    }));
+    const { gpu: capturing, devices } = captureDevices(hanging);
+    const controller = new AbortController();
+    const open = (): Promise<Device> => openDevice(capturing);
+    const storage = { weights: ['f16'], kv: 'f16' } as const;
+    void selfTest(device.facts, open, storage, undefined, controller.signal);
+    await compiling.promise;
+    controller.abort();
+    await devices[0]?.lost;
+    expect(devices).toHaveLength(1);
+  });
+
+  it('blames nobody when it is aborted', async () => {
+    const controller = new AbortController();
+    const aborting = plantShaders(gpu(), (label, code) => {
+      if (good.checked.includes(label)) controller.abort();
+      return code;
+    });
+    const { gpu: capturing, devices } = captureDevices(aborting);
+    const known = allBut('matmul, many rows');
+    const open = (): Promise<Device> => openDevice(capturing);
+    const storage = { weights: ['f16'], kv: 'f16' } as const;
+    const result = await selfTest(device.facts, open, storage, known, controller.signal);
+    expect(result).toMatchObject({ ...known, isComplete: false });
+    expect(devices).toHaveLength(1);
   });
 
   it('is incomplete where there is no second device', async () => {

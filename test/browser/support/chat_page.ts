@@ -27,6 +27,20 @@ export function listen(page: Page): string[] {
   return complaints;
 }
 
+/** Makes workers run a script before their own; for a page's `evaluateOnNewDocument`. */
+export function runFirstInWorkers(script: string): void {
+  const blobUrl = (text: string): string =>
+    URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+  const { Worker } = globalThis;
+  globalThis.Worker = class extends Worker {
+    constructor(url: string | URL, options?: WorkerOptions) {
+      // Modules are evaluated in the order of their imports.
+      const imports = [blobUrl(script), String(new URL(url, location.href))];
+      super(blobUrl(imports.map((url) => `import ${JSON.stringify(url)};`).join('')), options);
+    }
+  };
+}
+
 /** Waits until messages can be sent. */
 export async function isReady(page: Page): Promise<void> {
   await page.waitForFunction(() => document.querySelector('.chip, .problem') !== null, PATIENCE);

@@ -84,8 +84,8 @@ describe('Stream', () => {
     expect(await stream.next()).toEqual(END);
   });
 
-  it('answers those who wait when it is left', async () => {
-    const stream = new Stream<number>(() => undefined);
+  it('answers those who wait when it is left, whatever its producer says to that', async () => {
+    const stream: Stream<number> = new Stream<number>(() => stream.fail('cancelled'));
     const asked = stream.next();
     await stream.return();
     expect(await asked).toEqual(END);

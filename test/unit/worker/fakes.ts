@@ -35,7 +35,7 @@ export class FakeEngine {
       completions: requests,
       tokenize: async (text: string) => Array.from(text, (one) => one.codePointAt(0)),
       detokenize: async (ids: readonly number[]) => String.fromCodePoint(...ids),
-      stats: async () => ({ thread: 'page', recoveries: 3 }) as EngineStats,
+      stats: async () => ({ recoveries: 3 }) as EngineStats,
       dispose: async () => void this.disposals++,
     } as unknown as Engine;
   }
@@ -77,9 +77,9 @@ export function fakePool(): { readonly pool: EnginePool; readonly loads: FakeLoa
 export class FakeWorker extends EventTarget {
   readonly #host: Host;
 
-  constructor(pool: EnginePool, thread: EngineStats['thread'] = 'worker') {
+  constructor(pool: EnginePool, isShared = false) {
     super();
-    this.#host = { pool, thread, lock: holdLock() };
+    this.#host = { pool, isShared, lock: holdLock() };
   }
 
   postMessage(_: unknown, [port]: readonly MessagePort[]): void {

@@ -20,9 +20,9 @@ beforeEach(() => {
 afterEach(() => vi.unstubAllGlobals());
 
 /** An engine behind a port, and the fake it talks to. */
-async function open(thread: 'worker' | 'shared-worker' = 'worker') {
+async function open() {
   const { pool, loads } = fakePool();
-  const worker = new FakeWorker(pool, thread);
+  const worker = new FakeWorker(pool);
   const loading = Engine.load(MODEL, { worker: worker.asWorker() });
   await until(() => loads.length === 1);
   loads[0]?.finish();
@@ -56,7 +56,7 @@ describe('an engine behind a port', () => {
     expect(await reply).toEqual({ id: 'cmpl-1' });
     expect(await remote.tokenize('ü🌍')).toEqual([252, 127_757]);
     expect(await remote.detokenize([252, 127_757])).toBe('ü🌍');
-    expect(await remote.stats()).toEqual({ thread: 'worker', recoveries: 3 });
+    expect(await remote.stats()).toEqual({ recoveries: 3 });
   });
 
   it('gives the error of a call, and of a stream after its chunks', async () => {
@@ -103,6 +103,12 @@ describe('an engine behind a port', () => {
     }
     await until(() => local.signals[0]?.aborted === true);
     expect(await stream.next()).toMatchObject({ done: true });
+
+    const left = await remote.completions.create({ prompt: '', stream: true });
+    const waiting = left.next();
+    await left.return?.();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    await until(() => local.signals[1]?.aborted === true);
   });
 
   it('sends what a framework watches, and refuses functions by name', async () => {
@@ -212,6 +218,12 @@ describe('loading over a port', () => {
     for (const odd of ['dedicated', 1, null, {}]) {
       await expect(load({ worker: odd })).rejects.toMatchObject({ param: 'worker' });
     }
+    for (const name of ['signal', 'onProgress', 'onRecovery', 'http', 'without', 'chatTemplate']) {
+      await expect(load({ [name]: 5 })).rejects.toMatchObject({ param: name });
+    }
+    await expect(Engine.load(MODEL, null as unknown as undefined)).rejects.toThrow(
+      'load: options are null, expected an object',
+    );
   });
 
   it('says so where there are no workers', async () => {
@@ -300,7 +312,7 @@ describe('a worker or page that is gone', () => {
 describe('pages that share an engine', () => {
   function shared() {
     const { pool, loads } = fakePool();
-    const worker = new FakeWorker(pool, 'shared-worker').asWorker();
+    const worker = new FakeWorker(pool, true).asWorker();
     return {
       loads,
       load: (options: object = {}, from = MODEL) => Engine.load(from, { worker, ...options }),
@@ -338,7 +350,7 @@ describe('pages that share an engine', () => {
     expect(await streams[1]?.next()).toMatchObject({ value: 'on' });
     await third.dispose();
     expect(engine.disposals).toBe(0);
-    expect(await engines[1]?.stats()).toMatchObject({ thread: 'shared-worker' });
+    expect(await engines[1]?.stats()).toEqual({ recoveries: 3 });
     await engines[1]?.dispose();
     expect(engine.disposals).toBe(1);
   });
