@@ -1,5 +1,5 @@
 /** Kernels that an adapter gets wrong are found and not used. The adapters get wrong what is planted in their shaders. */
-import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi, type TestContext } from 'vitest';
 import type { EngineStats } from '../../src/engine/api.ts';
 import type { AdapterRecord } from '../../src/gpu/adapter_record.ts';
 import { openDevice, type Device } from '../../src/gpu/device.ts';
@@ -229,10 +229,10 @@ describeOnGpus('the self-test', (gpu) => {
   });
 
   it('ends its device at once when it is aborted', async () => {
-    const compiling = Promise.withResolvers<void>();
+    let isCompiling = false;
     const hanging = altered(() => ({
       createComputePipelineAsync() {
-        compiling.resolve();
+        isCompiling = true;
         return new Promise(() => undefined);
       },
     }));
@@ -241,7 +241,7 @@ describeOnGpus('the self-test', (gpu) => {
     const open = (): Promise<Device> => openDevice(capturing);
     const storage = { weights: ['f16'], kv: 'f16' } as const;
     void selfTest(device.facts, open, storage, undefined, controller.signal);
-    await compiling.promise;
+    await vi.waitUntil(() => isCompiling);
     controller.abort();
     await devices[0]?.lost;
     expect(devices).toHaveLength(1);

@@ -1,6 +1,5 @@
 /** What a user does on the chat page, and sees. @module */
-import { createRequire } from 'node:module';
-import { readFile } from 'node:fs/promises';
+import axe from 'axe-core';
 import type { Page } from 'puppeteer-core';
 import { expect } from 'vitest';
 
@@ -146,11 +145,9 @@ export async function keepWideReply(page: Page): Promise<void> {
   })()`);
 }
 
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
 /** Rules of accessibility that the page breaks now, in both themes. */
 export async function accessibilityProblems(page: Page): Promise<readonly string[]> {
-  if (!(await page.evaluate("'axe' in globalThis"))) await page.evaluate(axe);
+  if (!(await page.evaluate("'axe' in globalThis"))) await page.evaluate(axe.source);
   const found: string[] = [];
   for (const scheme of ['dark', 'light']) {
     await page.emulateMediaFeatures([

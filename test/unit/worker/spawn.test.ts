@@ -20,7 +20,7 @@ class OwnWorker extends FakeWorker {
 /** A shared worker with its port to this page. */
 function sharedWorker(pool: ReturnType<typeof fakePool>['pool']): SharedWorker {
   const { port1, port2 } = new MessageChannel();
-  new FakeWorker(pool, 'shared-worker').postMessage(undefined, [port2]);
+  new FakeWorker(pool, true).postMessage(undefined, [port2]);
   return Object.assign(new EventTarget(), { port: port1, onerror: null });
 }
 
