@@ -118,7 +118,7 @@ function describeUsage(usage: Usage): readonly string[] {
     `${tokens} ${tokens === 1 ? 'token' : 'tokens'}`,
     ...(rate > 0 ? [`${rate.toFixed(rate < 10 ? 1 : 0)} tokens/s`] : []),
     `first token after ${formatDuration(timings.time_to_first_token_ms)}`,
-    `${cached} of ${asked} prompt tokens cached`,
+    ...(cached > 0 ? [`${cached} of ${asked} prompt tokens cached`] : []),
   ];
 }
 

@@ -59,7 +59,7 @@ hello
 
 Hey.
 
-_2 tokens · 6.0 tokens/s · first token after 4 ms · 0 of 1 prompt tokens cached · the oldest messages no longer fit and were left out_
+_2 tokens · 6.0 tokens/s · first token after 4 ms · the oldest messages no longer fit and were left out_
 `);
   });
 
