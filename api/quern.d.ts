@@ -276,7 +276,7 @@ export declare const Engine: {
    * @throws {DownloadError} if a file cannot be read
    * @throws {RequestError} if an option is invalid
    * @throws {WorkerError} if the worker cannot be started
-   * @throws `signal.reason` when aborted; everything is freed then, as after any other error
+   * @throws `signal.reason` when aborted; everything is freed then, in a worker soon after, as after any other error
    */
   readonly load: (from: ModelLocation, options?: LoadOptions) => Promise<Engine>;
 };
@@ -395,7 +395,7 @@ export declare interface EngineStats {
     readonly preemptions: number;
   };
   readonly pipelines: number;
-  /** Thread the engine runs in. */
+  /** Thread the engine runs in; `page` in Node, too. */
   readonly thread: 'page' | 'worker' | 'shared-worker';
   /** Times a lost device was replaced. */
   readonly recoveries: number;

@@ -5,6 +5,7 @@
  */
 export { Engine } from './load.ts';
 export type * from './engine/api.ts';
+export type * from './engine/openai.ts';
 export type { EngineLimits } from './engine/limits.ts';
 export type { OpenDeviceOptions, OptionalFeature } from './gpu/device.ts';
 export type { KvDType } from './kernels/kv_cache.ts';

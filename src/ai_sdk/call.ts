@@ -6,7 +6,7 @@ import type {
   SharedV4ProviderMetadata,
   SharedV4Warning,
 } from '@ai-sdk/provider';
-import type { ChatCompletionParams, FinishReason, Usage } from '../engine/api.ts';
+import type { ChatCompletionParams, FinishReason, Usage } from '../engine/openai.ts';
 import { RequestError } from '../util/errors.ts';
 import { describeValue, isRecord } from '../util/objects.ts';
 import { promptMessages, unsupported } from './prompt.ts';

@@ -1,5 +1,6 @@
 import type { ChatTransport, UIMessage, UIMessageChunk } from 'ai';
-import type { ChatCompletionChunk, ChatCompletionParams, Engine, Usage } from '../engine/api.ts';
+import type { Engine } from '../engine/api.ts';
+import type { ChatCompletionChunk, ChatCompletionParams, Usage } from '../engine/openai.ts';
 import { readable } from './language_model.ts';
 import { uiMessages } from './prompt.ts';
 

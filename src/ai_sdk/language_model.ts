@@ -6,7 +6,8 @@ import type {
   LanguageModelV4StreamResult,
   SharedV4Warning,
 } from '@ai-sdk/provider';
-import type { ChatCompletionChunk, Engine, Usage } from '../engine/api.ts';
+import type { Engine } from '../engine/api.ts';
+import type { ChatCompletionChunk, Usage } from '../engine/openai.ts';
 import { finishReasonOf, metadataOf, requestOf, usageOf } from './call.ts';
 
 /** Settings of a language model. */

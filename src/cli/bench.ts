@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { EngineStats, Timings } from '../engine/api.ts';
+import type { EngineStats } from '../engine/api.ts';
+import type { Timings } from '../engine/openai.ts';
 import { Engine } from '../load.ts';
 import { openGpu } from '../node/gpu.ts';
 import { type Command, countValue, defineCommand, UsageError } from './command.ts';

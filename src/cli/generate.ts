@@ -1,5 +1,6 @@
 import { Engine } from '../load.ts';
-import type { GenerationParams, LoadProgress, Usage } from '../engine/api.ts';
+import type { LoadProgress } from '../engine/api.ts';
+import type { GenerationParams, Usage } from '../engine/openai.ts';
 import { openGpu } from '../node/gpu.ts';
 import type { ChatMessage } from '../tokenizer/chat_template.ts';
 import {

@@ -3,15 +3,15 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { parseMessages, type ChatMessage } from '../tokenizer/chat_template.ts';
 import { RequestError } from '../util/errors.ts';
 import { describeValue } from '../util/objects.ts';
+import type { ChatCompletions } from './api.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionParams,
-  ChatCompletions,
   ChatLogprobs,
   FinishReason,
   TokenLogprob,
-} from './api.ts';
+} from './openai.ts';
 import { checkParams, resolveParams } from './params.ts';
 import { Replies, type Delta, type RepliesSink } from './replies.ts';
 import { newId, overflowRoom, type EngineParts } from './parts.ts';

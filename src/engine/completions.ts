@@ -2,15 +2,15 @@ import type { SampleResult } from '../kernels/sample.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { RequestError } from '../util/errors.ts';
 import { describeValue } from '../util/objects.ts';
+import type { Completions } from './api.ts';
 import type {
   Completion,
   CompletionChoice,
   CompletionChunk,
   CompletionLogprobs,
   CompletionParams,
-  Completions,
   FinishReason,
-} from './api.ts';
+} from './openai.ts';
 import { checkParams, checkTokenIds, resolveParams } from './params.ts';
 import { newId, overflowRoom, type EngineParts } from './parts.ts';
 import { Replies, type Delta, type RepliesSink } from './replies.ts';

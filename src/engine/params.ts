@@ -1,7 +1,7 @@
 import { MAX_TOP_LOGPROBS } from '../kernels/sample.ts';
 import { RequestError } from '../util/errors.ts';
 import { describeValue, isRecord } from '../util/objects.ts';
-import type { GenerationParams } from './api.ts';
+import type { GenerationParams } from './openai.ts';
 import type { SamplingParams } from './core/sampling.ts';
 import type { GenerationDefaults } from './model.ts';
 import { MAX_LOGIT_BIAS } from './step_state.ts';

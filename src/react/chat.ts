@@ -1,12 +1,7 @@
 /** A conversation with a model, for views of any kind: nothing here knows React. @module */
 import { Engine } from '../load.ts';
-import type {
-  ChatCompletionParams,
-  FinishReason,
-  LoadOptions,
-  LoadProgress,
-  Usage,
-} from '../engine/api.ts';
+import type { LoadOptions, LoadProgress } from '../engine/api.ts';
+import type { ChatCompletionParams, FinishReason, Usage } from '../engine/openai.ts';
 import type { ChatMessage } from '../tokenizer/chat_template.ts';
 import { RequestError } from '../util/errors.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';

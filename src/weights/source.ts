@@ -1,5 +1,6 @@
 /** Where the files of a model come from: one interface for URLs, picked files, handles and folders. @module */
 import { DownloadError } from '../util/errors.ts';
+import { describeValue } from '../util/objects.ts';
 import { decodeUtf8, parseJson } from './format/json.ts';
 import type { Fail } from './format/json.ts';
 
@@ -100,11 +101,11 @@ export async function readExactly(
 ): Promise<Uint8Array<ArrayBuffer>> {
   signal?.throwIfAborted();
   const bytes = await file.read(begin, end, signal, memory);
-  if (bytes.length !== end - begin) {
-    throw new DownloadError(
-      file.name,
-      `${bytes.length} bytes came for [${begin}, ${end}), expected ${end - begin}`,
-    );
-  }
-  return bytes;
+  const isArray = (bytes as unknown) instanceof Uint8Array;
+  if (isArray && bytes.length === end - begin) return bytes;
+  const found = isArray ? `${bytes.length} bytes` : describeValue(bytes);
+  throw new DownloadError(
+    file.name,
+    `${found} came for [${begin}, ${end}), expected ${end - begin} bytes in a Uint8Array`,
+  );
 }

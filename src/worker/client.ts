@@ -1,3 +1,4 @@
+import type { Engine, EngineStats, LoadOptions } from '../engine/api.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -5,10 +6,7 @@ import type {
   Completion,
   CompletionChunk,
   CompletionParams,
-  Engine,
-  EngineStats,
-  LoadOptions,
-} from '../engine/api.ts';
+} from '../engine/openai.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
 import { NoWebGpuError, RequestError } from '../util/errors.ts';
 import { describeValue, isRecord } from '../util/objects.ts';

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { EngineStats, LoadProgress, LocalLoadOptions, RecoveryEvent } from '../engine/api.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -13,11 +14,7 @@ import type {
   Completion,
   CompletionChunk,
   CompletionParams,
-  EngineStats,
-  LoadProgress,
-  LocalLoadOptions,
-  RecoveryEvent,
-} from '../engine/api.ts';
+} from '../engine/openai.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
 
 /**

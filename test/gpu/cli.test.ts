@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import type { ChatCompletion, Completion } from '../../src/engine/api.ts';
+import type { ChatCompletion, Completion } from '../../src/engine/openai.ts';
 import { Engine } from '../../src/index.ts';
 import type { ParityReport } from '../../src/engine/inspect.ts';
 import type { BenchReport } from '../../src/cli/bench.ts';

@@ -1,18 +1,15 @@
+import type { ChatCompletions, Completions, Engine, EngineStats } from '../../src/engine/api.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionParams,
-  ChatCompletions,
   Completion,
   CompletionChunk,
   CompletionParams,
-  Completions,
-  Engine,
-  EngineStats,
   FinishReason,
   GenerationParams,
   Usage,
-} from '../../src/engine/api.ts';
+} from '../../src/engine/openai.ts';
 import { Stream } from '../../src/engine/stream.ts';
 import { DisposedError } from '../../src/util/errors.ts';
 

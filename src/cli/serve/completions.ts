@@ -1,14 +1,14 @@
 /** The answers to POST /v1/chat/completions and /v1/completions. @module */
 import type { ServerResponse } from 'node:http';
+import type { Engine } from '../../engine/api.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
   ChatLogprobs,
   Completion,
   CompletionChunk,
-  Engine,
   Usage,
-} from '../../engine/api.ts';
+} from '../../engine/openai.ts';
 import { toApiError } from './api_error.ts';
 import { chatParams, completionParams } from './fields.ts';
 import { EventStream, sendJson } from './http.ts';

@@ -1,5 +1,5 @@
 /** Reads the fields of a request body: those that the engine honors pass, all others are refused by name. @module */
-import type { ChatCompletionParams, CompletionParams } from '../../engine/api.ts';
+import type { ChatCompletionParams, CompletionParams } from '../../engine/openai.ts';
 import { describeValue, isRecord } from '../../util/objects.ts';
 import { ApiError } from './api_error.ts';
 

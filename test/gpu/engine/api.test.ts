@@ -1,6 +1,6 @@
 /** Requests and replies in OpenAI's shapes, on the bundled model. They are the same on every adapter: one is enough. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { ChatCompletionParams, CompletionParams } from '../../../src/engine/api.ts';
+import type { ChatCompletionParams, CompletionParams } from '../../../src/engine/openai.ts';
 import { Engine } from '../../../src/index.ts';
 import { openDirectory } from '../../../src/node/directory.ts';
 import { TEST_ADAPTERS } from '../../support/adapters.ts';

@@ -1,6 +1,6 @@
 /** Requests that cannot be served: each gives its own named error, and the next request works. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { ChatCompletionParams, CompletionParams } from '../../../src/engine/api.ts';
+import type { ChatCompletionParams, CompletionParams } from '../../../src/engine/openai.ts';
 import { Engine } from '../../../src/index.ts';
 import { RequestError, TokenizerError } from '../../../src/util/errors.ts';
 import { TEST_ADAPTERS } from '../../support/adapters.ts';

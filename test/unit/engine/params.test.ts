@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { GenerationParams } from '../../../src/engine/api.ts';
+import type { GenerationParams } from '../../../src/engine/openai.ts';
 import type { GenerationDefaults } from '../../../src/engine/model.ts';
 import { checkTokenIds, resolveParams, seedOf } from '../../../src/engine/params.ts';
 import { RequestError } from '../../../src/util/errors.ts';

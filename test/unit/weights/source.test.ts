@@ -30,6 +30,16 @@ describe('readText and readJson', () => {
     await expect(readText(source, 'latin1', fail)).rejects.toThrow('config.json is not UTF-8 text');
   });
 
+  it.each([
+    [undefined, /^f: .*came for \[0, 2\), expected 2 bytes/],
+    [new Uint8Array(3), /^f: 3 bytes came/],
+    [[1, 2], /^f: /],
+  ])('refuse what is not the bytes asked for: %o', async (bytes, message) => {
+    const read = async (): Promise<Uint8Array<ArrayBuffer>> => bytes as never;
+    const wrong = { name: 'wrong', open: async () => ({ name: 'f', size: 2, read }) };
+    await expect(readText(wrong, 'f', fail)).rejects.toThrow(message);
+  });
+
   it('refuse a file too large for a string', async () => {
     const huge = {
       name: 'huge',
