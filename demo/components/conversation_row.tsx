@@ -29,7 +29,10 @@ export function ConversationRow({
     isRenaming.value = false;
     const trimmed = title?.trim() ?? '';
     if (trimmed !== '' && trimmed !== info.title) onRename(trimmed);
-    requestAnimationFrame(() => opener.current?.focus());
+    requestAnimationFrame(() => {
+      // Whoever clicked elsewhere, or went on by Tab, stays there.
+      if (document.activeElement === document.body) opener.current?.focus();
+    });
   }
   const rename: MenuItem = {
     label: 'Rename',

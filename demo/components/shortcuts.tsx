@@ -53,6 +53,8 @@ export interface ShortcutActions {
 /** Does what a key stands for, unless a field or a dialog wants it. */
 export function handleShortcut(event: KeyboardEvent, { newChat, stop }: ShortcutActions): void {
   if (event.defaultPrevented || event.isComposing || openDialog.peek() !== undefined) return;
+  // An open menu is what Escape closes, and no more.
+  if (event.key === 'Escape' && document.querySelector(':popover-open') !== null) return;
   const key = event.key.toLowerCase();
   const action = hasMod(event)
     ? modActions(event.shiftKey, newChat)[key]
