@@ -9,15 +9,6 @@ import type { UIMessage } from 'ai';
 import type { UIMessageChunk } from 'ai';
 import type { Usage } from 'quern';
 
-/** How a {@link QuernChatTransport} asks for replies. */
-export declare interface ChatTransportOptions extends Omit<
-  ChatCompletionParams,
-  'model' | 'messages' | 'n' | 'signal' | 'stream' | 'stream_options' | 'logprobs' | 'top_logprobs'
-> {
-  /** System message, before those of the chat. */
-  readonly system?: string;
-}
-
 /** Settings of a language model. */
 export declare interface LanguageModelSettings {
   /** What the AI SDK calls the model, e.g. in its telemetry. Default `quern`. */
@@ -47,7 +38,7 @@ export declare class QuernChatTransport<
   M extends UIMessage = UIMessage<ReplyMetadata>,
 > implements ChatTransport<M> {
   #private;
-  constructor(engine: Engine | PromiseLike<Engine>, options?: ChatTransportOptions);
+  constructor(engine: Engine | PromiseLike<Engine>, options?: ReplyOptions);
   /** Asks for a reply to the messages. @throws {UnsupportedFunctionalityError} if they hold more than text */
   sendMessages({
     messages,
@@ -87,6 +78,15 @@ export declare type QuernProviderOptions = Pick<
 /** What the transport tells with a finished reply, as the message's `metadata`. */
 export declare interface ReplyMetadata {
   readonly usage: Usage;
+}
+
+/** What is asked of the model with every message. */
+export declare interface ReplyOptions extends Omit<
+  ChatCompletionParams,
+  'model' | 'messages' | 'n' | 'signal' | 'stream' | 'stream_options' | 'logprobs' | 'top_logprobs'
+> {
+  /** System message, before those of the conversation. */
+  readonly system?: string;
 }
 
 export {};

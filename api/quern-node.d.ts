@@ -27,7 +27,7 @@ export declare function openDirectory(directory: string): ModelSource;
  *
  * @throws {NoWebGpuError} if the package `webgpu` or the adapter is missing; the message says how to get it
  */
-export declare function openGpu(choice: AdapterChoice, options?: OpenGpuOptions): Promise<GPU>;
+export declare function openGpu(choice?: AdapterChoice, options?: OpenGpuOptions): Promise<GPU>;
 
 /** Settings of {@link openGpu}. */
 export declare interface OpenGpuOptions {

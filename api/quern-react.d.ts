@@ -42,7 +42,7 @@ export declare interface ReplyOptions extends Omit<
   ChatCompletionParams,
   'model' | 'messages' | 'n' | 'signal' | 'stream' | 'stream_options' | 'logprobs' | 'top_logprobs'
 > {
-  /** System message; not one of `messages`. */
+  /** System message, before those of the conversation. */
   readonly system?: string;
 }
 

@@ -5,7 +5,7 @@ import type { Conversation, ConversationInfo } from '../state/types.ts';
 import type { PageState } from './page.ts';
 import type { MenuItem } from './popover.tsx';
 import { fileName, pickText, saveFile } from './save_file.ts';
-import { showToast } from './ui.ts';
+import { focusComposer, showToast } from './ui.ts';
 
 /** Deletes chats, and offers to bring them back. */
 export function deleteChats({ chat, store }: PageState, ids: readonly string[]): void {
@@ -23,6 +23,7 @@ export function deleteChats({ chat, store }: PageState, ids: readonly string[]):
         // Unless the user has begun something else meanwhile.
         const isUntouched = chat.conversation.peek().messages.length === 0;
         if (ids.includes(openId) && isUntouched) void chat.open(openId);
+        focusComposer();
       },
     },
   });

@@ -41,7 +41,15 @@ export function ConversationRow({
       isRenaming.value = true;
     },
   };
-  const remove: MenuItem = { label: 'Delete', icon: 'trash', isDangerous: true, run: onDelete };
+  function deleteRow(): void {
+    // This row goes, and the next one takes over.
+    const rows = [...document.querySelectorAll<HTMLElement>('.conversation-open')];
+    const at = rows.findIndex((row) => row === opener.current);
+    const next = rows[at + 1] ?? rows[at - 1] ?? document.querySelector<HTMLElement>('#new-chat');
+    onDelete();
+    next?.focus();
+  }
+  const remove: MenuItem = { label: 'Delete', icon: 'trash', isDangerous: true, run: deleteRow };
   return (
     <li class={isCurrent ? 'conversation current' : 'conversation'}>
       {isRenaming.value ? (
@@ -58,7 +66,7 @@ export function ConversationRow({
             onDblClick={rename.run}
             onKeyDown={(event) => {
               if (event.key === 'F2') rename.run();
-              if (event.key === 'Delete') onDelete();
+              if (event.key === 'Delete') deleteRow();
             }}
           >
             <span>

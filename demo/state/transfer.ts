@@ -75,8 +75,8 @@ function readConversation(where: string, value: unknown): Conversation {
     id: read.id('id'),
     title: read.text('title'),
     hasOwnTitle: read.optional('hasOwnTitle', 'boolean') ?? false,
-    createdAt: read.number('createdAt'),
-    updatedAt: read.number('updatedAt'),
+    createdAt: read.time('createdAt'),
+    updatedAt: read.time('updatedAt'),
     systemPrompt: read.optional('systemPrompt', 'string') ?? '',
     settings: readSettings(`${where}.settings`, read.value('settings') ?? {}),
     messages,
@@ -95,7 +95,7 @@ function readMessage(where: string, value: unknown): Message {
     id: read.id('id'),
     parentId: read.idOrNull('parentId'),
     content: read.text('content'),
-    createdAt: read.number('createdAt'),
+    createdAt: read.time('createdAt'),
   };
   if (role === 'user') return { ...common, role };
   if (role !== 'assistant') throw read.error('role', '"user" or "assistant"');
@@ -182,6 +182,13 @@ class Reader {
 
   number(key: string): number {
     return this.#required(key, 'number');
+  }
+
+  /** Milliseconds since 1970. */
+  time(key: string): number {
+    const time = this.number(key);
+    if (Number.isNaN(new Date(time).getTime())) throw this.error(key, 'a time');
+    return time;
   }
 
   id(key: string): string {

@@ -56,6 +56,7 @@ const chat = new PageChat(new QuernChatTransport(engine, { context_overflow: 'tr
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
+  if (['submitted', 'streaming'].includes(chat.status)) return;
   void chat.sendMessage({ text: input.value });
 });
 element('stop').addEventListener('click', () => void chat.stop());

@@ -14,6 +14,7 @@ function ChatView(): ReactNode {
 
   const submit = (event: FormEvent): void => {
     event.preventDefault();
+    if (isReplying || !engine) return;
     setDraft('');
     void chat.sendMessage(draft);
   };
@@ -47,11 +48,14 @@ function ChatView(): ReactNode {
           required
         />
         {isReplying ? (
-          <button type="button" onClick={chat.stop}>
+          // By their keys two buttons: else Stop would have become Send before its click does what that does.
+          <button key="stop" type="button" onClick={chat.stop}>
             Stop
           </button>
         ) : (
-          <button disabled={!engine}>Send</button>
+          <button key="send" disabled={!engine}>
+            Send
+          </button>
         )}
         <button
           type="button"

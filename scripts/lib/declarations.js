@@ -1,7 +1,7 @@
 import { Extractor, ExtractorConfig, ExtractorLogLevel } from '@microsoft/api-extractor';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { format } from 'oxfmt';
 import { ENTRIES, TYPED_ENTRIES } from './package_entries.js';
 
@@ -28,13 +28,13 @@ export async function declarations(repository) {
   writeFileSync(join(staging, 'package.json'), '{ "name": "staging" }');
   writeFileSync(join(staging, 'tsconfig.json'), JSON.stringify(ROLL_UP_OPTIONS));
   const main = rollUp(staging, 'index');
+  importMain(staging, exportedNames(main));
   // Found by the name `quern` from all files of the staging folder.
   const self = join(staging, 'node_modules/quern');
   mkdirSync(self, { recursive: true });
   writeFileSync(join(self, 'index.d.ts'), main);
   writeFileSync(join(self, 'package.json'), '{ "name": "quern", "types": "index.d.ts" }');
   const others = TYPED_ENTRIES.filter((name) => name !== 'index');
-  for (const name of others) importMain(staging, name, exportedNames(main));
   const rolled = [['index', main], ...others.map((name) => [name, rollUp(staging, name)])];
   const style = JSON.parse(readFileSync(join(repository, '.oxfmtrc.json'), 'utf8'));
   const readable = rolled.map(async ([name, text]) => {
@@ -117,17 +117,16 @@ function withoutAliases(/** @type {string} */ rolled) {
 }
 
 /**
- * Has the files of an entry's folder import from `quern` what that exports, instead of from the files inside it.
+ * Has all files import from `quern` what that exports, instead of from the files inside it.
  *
- * @param {string} staging @param {string} name @param {ReadonlySet<string>} exported
+ * @param {string} staging @param {ReadonlySet<string>} exported
  */
-function importMain(staging, name, exported) {
-  const folder = dirname(declarationFile(staging, name));
-  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+function importMain(staging, exported) {
+  for (const file of readdirSync(staging, { recursive: true, encoding: 'utf8' })) {
     if (!file.endsWith('.d.ts')) continue;
-    const path = join(folder, file);
+    const path = join(staging, file);
     const text = readFileSync(path, 'utf8').replaceAll(
-      /^(import|export) (type )?\{ ([^}]+) \} from '\.\.\/[^']+';$/gm,
+      /^(import|export) (type )?\{ ([^}]+) \} from '\.\.?\/[^']+';$/gm,
       (line, keyword, type, names) =>
         names.split(', ').every((/** @type {string} */ name) => exported.has(name))
           ? `${keyword} ${type ?? ''}{ ${names} } from 'quern';`

@@ -1,17 +1,10 @@
 import type { ChatTransport, UIMessage, UIMessageChunk } from 'ai';
 import type { Engine } from '../engine/api.ts';
-import type { ChatCompletionChunk, ChatCompletionParams, Usage } from '../engine/openai.ts';
+import { replyRequest, type ReplyOptions } from '../engine/conversation.ts';
+import type { ChatCompletionChunk, Usage } from '../engine/openai.ts';
+import { orAbort } from '../util/or_abort.ts';
 import { readable } from './language_model.ts';
 import { uiMessages } from './prompt.ts';
-
-/** How a {@link QuernChatTransport} asks for replies. */
-export interface ChatTransportOptions extends Omit<
-  ChatCompletionParams,
-  'model' | 'messages' | 'n' | 'signal' | 'stream' | 'stream_options' | 'logprobs' | 'top_logprobs'
-> {
-  /** System message, before those of the chat. */
-  readonly system?: string;
-}
 
 /** What the transport tells with a finished reply, as the message's `metadata`. */
 export interface ReplyMetadata {
@@ -28,9 +21,9 @@ export class QuernChatTransport<
   M extends UIMessage = UIMessage<ReplyMetadata>,
 > implements ChatTransport<M> {
   readonly #engine: Engine | PromiseLike<Engine>;
-  readonly #options: ChatTransportOptions;
+  readonly #options: ReplyOptions;
 
-  constructor(engine: Engine | PromiseLike<Engine>, options: ChatTransportOptions = {}) {
+  constructor(engine: Engine | PromiseLike<Engine>, options: ReplyOptions = {}) {
     this.#engine = engine;
     this.#options = options;
   }
@@ -40,12 +33,10 @@ export class QuernChatTransport<
     messages,
     abortSignal,
   }: Parameters<ChatTransport<M>['sendMessages']>[0]): Promise<ReadableStream<UIMessageChunk>> {
-    const { system, ...params } = this.#options;
-    const turns = uiMessages(messages);
-    const engine = await this.#engine;
+    const request = replyRequest(uiMessages(messages), this.#options);
+    const engine = await orAbort(Promise.resolve(this.#engine), abortSignal);
     const chunks = await engine.chat.completions.create({
-      ...params,
-      messages: system === undefined ? turns : [{ role: 'system', content: system }, ...turns],
+      ...request,
       stream: true,
       ...(abortSignal && { signal: abortSignal }),
     });
@@ -66,11 +57,16 @@ async function* uiChunksOf(
 ): AsyncGenerator<UIMessageChunk<ReplyMetadata>, void, undefined> {
   yield { type: 'start' };
   yield { type: 'start-step' };
-  yield { type: 'text-start', id: TEXT_ID };
+  let hasText = false;
   let finish: UIMessageChunk<ReplyMetadata> = { type: 'finish' };
   try {
     for await (const { choices, usage } of chunks) {
       const delta = choices[0]?.delta.content ?? '';
+      // Not before: useChat's status is `streaming` from here on.
+      if (delta !== '' && !hasText) {
+        hasText = true;
+        yield { type: 'text-start', id: TEXT_ID };
+      }
       if (delta !== '') yield { type: 'text-delta', id: TEXT_ID, delta };
       const finishReason = choices[0]?.finish_reason ?? undefined;
       if (finishReason !== undefined) finish = { ...finish, type: 'finish', finishReason };
@@ -80,7 +76,7 @@ async function* uiChunksOf(
     if (signal?.aborted !== true) throw error;
     finish = { type: 'abort' };
   }
-  yield { type: 'text-end', id: TEXT_ID };
+  if (hasText) yield { type: 'text-end', id: TEXT_ID };
   if (finish.type === 'finish') yield { type: 'finish-step' };
   yield finish;
 }

@@ -8,6 +8,7 @@ import type {
 } from '@ai-sdk/provider';
 import type { Engine } from '../engine/api.ts';
 import type { ChatCompletionChunk, Usage } from '../engine/openai.ts';
+import { orAbort } from '../util/or_abort.ts';
 import { finishReasonOf, metadataOf, requestOf, usageOf } from './call.ts';
 
 /** Settings of a language model. */
@@ -33,7 +34,7 @@ export class QuernLanguageModel implements LanguageModelV4 {
   /** Replies at once. Errors as for `engine.chat.completions.create`. */
   async doGenerate(options: LanguageModelV4CallOptions): Promise<LanguageModelV4GenerateResult> {
     const { params, warnings } = requestOf(options);
-    const engine = await this.#engine;
+    const engine = await orAbort(Promise.resolve(this.#engine), options.abortSignal);
     const { id, created, model, choices, usage } = await engine.chat.completions.create({
       ...params,
       stream: false,
@@ -52,7 +53,7 @@ export class QuernLanguageModel implements LanguageModelV4 {
   /** Streams a reply. Errors before its first part reject, later ones are parts; an abort is an error of the stream. */
   async doStream(options: LanguageModelV4CallOptions): Promise<LanguageModelV4StreamResult> {
     const { params, warnings } = requestOf(options);
-    const engine = await this.#engine;
+    const engine = await orAbort(Promise.resolve(this.#engine), options.abortSignal);
     const chunks = await engine.chat.completions.create({ ...params, stream: true });
     return { stream: readable(partsOf(chunks, warnings, options), chunks) };
   }

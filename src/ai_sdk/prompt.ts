@@ -1,6 +1,7 @@
 /** Conversations of the AI SDK as the engine wants them. @module */
 import { type LanguageModelV4Prompt, UnsupportedFunctionalityError } from '@ai-sdk/provider';
 import type { UIMessage } from 'ai';
+import type { Turn } from '../engine/conversation.ts';
 import type { ChatMessage } from '../tokenizer/chat_template.ts';
 
 /**
@@ -21,10 +22,11 @@ export function promptMessages(prompt: LanguageModelV4Prompt): readonly ChatMess
  *
  * @throws {UnsupportedFunctionalityError} for files and tool calls
  */
-export function uiMessages(messages: readonly UIMessage[]): readonly ChatMessage[] {
+export function uiMessages(messages: readonly UIMessage[]): readonly Turn[] {
   return messages.flatMap(({ role, parts }) => {
     const sent = parts.filter(({ type }) => !isForEyesOnly(type));
-    return sent.length === 0 ? [] : [{ role, content: textOf(role, sent) }];
+    const content = textOf(role, sent);
+    return content === '' ? [] : [{ role, content }];
   });
 }
 

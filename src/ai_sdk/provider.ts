@@ -12,11 +12,8 @@ import type { Engine } from '../engine/api.ts';
 import { type LanguageModelSettings, QuernLanguageModel } from './language_model.ts';
 
 export type { QuernProviderOptions } from './call.ts';
-export {
-  QuernChatTransport,
-  type ChatTransportOptions,
-  type ReplyMetadata,
-} from './chat_transport.ts';
+export type { ReplyOptions } from '../engine/conversation.ts';
+export { QuernChatTransport, type ReplyMetadata } from './chat_transport.ts';
 export type { LanguageModelSettings, QuernLanguageModel } from './language_model.ts';
 
 /**

@@ -1,11 +1,12 @@
 import { openDevice, type Device } from '../gpu/device.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
 import { DisposedError } from '../util/errors.ts';
+import { orAbort } from '../util/or_abort.ts';
 import { resolveSource, type ModelLocation } from '../weights/sources/resolve.ts';
 import type { Engine, EngineStats, LocalLoadOptions } from './api.ts';
 import { LocalChatCompletions } from './chat.ts';
 import { LocalCompletions } from './completions.ts';
-import { orAbort, setUpOn } from './failure.ts';
+import { setUpOn } from './failure.ts';
 import { Generator } from './generator.ts';
 import { KernelCheck } from './kernel_check.ts';
 import { checkOptions, resolveLimits } from './limits.ts';

@@ -3,13 +3,14 @@ import type { SampleResult } from '../kernels/sample.ts';
 import type { Decoder } from '../models/family.ts';
 import { ropeLength } from '../nn/rope.ts';
 import { DeviceLostError, DisposedError, RequestError, type QuernError } from '../util/errors.ts';
+import { orAbort } from '../util/or_abort.ts';
 import type { EngineStats } from './api.ts';
 import type { FinishReason, Request } from './core/request.ts';
 import type { SamplingParams } from './core/sampling.ts';
 import type { ScheduledStep } from './core/scheduled_step.ts';
 import { Scheduler } from './core/scheduler.ts';
 import type { ResolvedLimits } from './limits.ts';
-import { nameFailure, orAbort, setUpOn } from './failure.ts';
+import { nameFailure, setUpOn } from './failure.ts';
 import type { PlacedModel, Recovery } from './recovery.ts';
 import { Runner } from './runner.ts';
 

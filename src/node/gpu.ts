@@ -62,7 +62,10 @@ let adapters: Promise<readonly ListedAdapter[]> | undefined;
  *
  * @throws {NoWebGpuError} if the package `webgpu` or the adapter is missing; the message says how to get it
  */
-export async function openGpu(choice: AdapterChoice, options: OpenGpuOptions = {}): Promise<GPU> {
+export async function openGpu(
+  choice: AdapterChoice = 'default',
+  options: OpenGpuOptions = {},
+): Promise<GPU> {
   prepareEnvironment();
   dawn ??= loadDawn();
   const { create } = await dawn;

@@ -1,9 +1,10 @@
 /** A conversation with a model, for views of any kind: nothing here knows React. @module */
 import { Engine } from '../load.ts';
 import type { LoadOptions, LoadProgress } from '../engine/api.ts';
-import type { ChatCompletionParams, FinishReason, Usage } from '../engine/openai.ts';
-import type { ChatMessage } from '../tokenizer/chat_template.ts';
+import { replyRequest, type ReplyOptions } from '../engine/conversation.ts';
+import type { FinishReason, Usage } from '../engine/openai.ts';
 import { RequestError } from '../util/errors.ts';
+import { orAbort } from '../util/or_abort.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
 
 /** A message of the conversation. */
@@ -35,15 +36,6 @@ export interface ChatSnapshot {
   /** How far loading has come, while `status` is `loading`. */
   readonly progress: LoadProgress | undefined;
   readonly engine: Engine | undefined;
-}
-
-/** What is asked of the model with every message. */
-export interface ReplyOptions extends Omit<
-  ChatCompletionParams,
-  'model' | 'messages' | 'n' | 'signal' | 'stream' | 'stream_options' | 'logprobs' | 'top_logprobs'
-> {
-  /** System message; not one of `messages`. */
-  readonly system?: string;
 }
 
 /** One conversation; sends one message at a time. */
@@ -146,9 +138,7 @@ export class Chat {
   };
 
   /** Ends the reply; what was said stays. */
-  readonly stop = (): void => {
-    this.#replying?.abort();
-  };
+  readonly stop = (): void => this.#end();
 
   /** Replaces the conversation; a reply that runs is stopped and dropped. */
   readonly setMessages = (
@@ -162,11 +152,11 @@ export class Chat {
 
   async #reply(messages: readonly Message[]): Promise<void> {
     const { engine, status } = this.#snapshot;
-    const wait = status === 'loading' ? this.#arrival?.promise : undefined;
+    const model = engine ?? (status === 'loading' ? this.#arrival?.promise : undefined);
     if (this.#replying !== undefined) {
       throw new RequestError('useChat: a reply is being made; call stop() or wait for it');
     }
-    if (engine === undefined && wait === undefined) {
+    if (model === undefined) {
       throw new RequestError(
         'useChat: there is no model; give it one, or reload() if it failed to load',
       );
@@ -177,8 +167,8 @@ export class Chat {
     this.#set({ messages, ...(engine && { status: 'submitted', error: undefined }) });
     let failure: unknown;
     try {
-      const ready = engine ?? (await orAbort(wait, signal));
-      if (ready !== undefined) await this.#stream(ready, messages, signal);
+      const ready = await orAbort(Promise.resolve(model), signal);
+      await this.#stream(ready, messages, signal);
     } catch (error) {
       failure = error;
     }
@@ -187,22 +177,18 @@ export class Chat {
     this.#replying = undefined;
     // While a model is loaded, or has failed to, that is what the view shows.
     if (this.#snapshot.engine === undefined) return;
-    const hasFailed = failure !== undefined && !signal.aborted;
     this.#set(
-      hasFailed
-        ? { status: 'error', error: toError(failure) }
-        : { status: 'ready', error: undefined },
+      failure === undefined
+        ? { status: 'ready', error: undefined }
+        : { status: 'error', error: toError(failure) },
     );
   }
 
   async #stream(engine: Engine, asked: readonly Message[], signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted(); // the model may have come just before
     if (this.#snapshot.status !== 'submitted') this.#set({ status: 'submitted', error: undefined });
-    const { system, ...params } = this.options;
-    const turns = alternate(asked);
-    const messages = system === undefined ? turns : [{ role: 'system', content: system }, ...turns];
     const stream = await engine.chat.completions.create({
-      ...params,
-      messages,
+      ...replyRequest(asked, this.options),
       stream: true,
       signal,
     });
@@ -245,17 +231,6 @@ export class Chat {
   }
 }
 
-/** Joins what one side said in a row, as after a stopped reply: many chat templates insist that the sides alternate. */
-function alternate(messages: readonly Message[]): readonly ChatMessage[] {
-  const turns: { role: string; content: string }[] = [];
-  for (const { role, content } of messages) {
-    const last = turns.at(-1);
-    if (last?.role === role) last.content += `\n\n${content}`;
-    else turns.push({ role, content });
-  }
-  return turns;
-}
-
 /** As Promise.withResolvers, which not every browser with WebGPU has. A rejection may go unheard. */
 function newArrival(): PromiseWithResolvers<Engine> {
   let resolve: PromiseWithResolvers<Engine>['resolve'] = () => undefined;
@@ -265,17 +240,6 @@ function newArrival(): PromiseWithResolvers<Engine> {
   });
   promise.catch(() => undefined);
   return { promise, resolve, reject };
-}
-
-/** Waits for a model, or rejects when the reply to come is stopped. */
-function orAbort(
-  model: Promise<Engine> | undefined,
-  signal: AbortSignal,
-): Promise<Engine | undefined> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(toError(signal.reason)), { once: true });
-    model?.then(resolve, reject);
-  });
 }
 
 function newId(): string {

@@ -10,10 +10,12 @@
  */
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
 import type { Engine, LoadOptions } from '../engine/api.ts';
+import type { ReplyOptions } from '../engine/conversation.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
-import { Chat, type ChatSnapshot, type Message, type ReplyOptions } from './chat.ts';
+import { Chat, type ChatSnapshot, type Message } from './chat.ts';
 
-export type { ChatSnapshot, ChatStatus, Message, ReplyOptions } from './chat.ts';
+export type { ReplyOptions } from '../engine/conversation.ts';
+export type { ChatSnapshot, ChatStatus, Message } from './chat.ts';
 
 /** What {@link useChat} is given. Everything but `initialMessages` may change at any time. */
 export interface UseChatOptions extends ReplyOptions {

@@ -103,6 +103,9 @@ describe('the example pages in chromium', () => {
       await page.type('input', 'Tell me a long story.');
       await page.keyboard.press('Enter');
       await shows(page, '.assistant:nth-of-type(4)', /[a-z]{3}/);
+      // Neither Enter meanwhile nor the click on Stop sends what is being written.
+      await page.type('input', 'And');
+      await page.keyboard.press('Enter');
       await (await page.waitForSelector('::-p-text(Stop)'))?.click();
       await shows(page, '[role=status]', /^ready$/);
       expect(await page.$$eval('.turn', (turns) => turns.length)).toBe(4);

@@ -42,7 +42,7 @@ export async function use(gpu: GPU): Promise<EngineStats | string> {
 }
 
 export const inNode = async (): Promise<Engine> =>
-  Engine.load(openDirectory('models/a'), { gpu: await openGpu('default') });
+  Engine.load(openDirectory('models/a'), { gpu: await openGpu() });
 `;
 
 it('has types that hold without any other package', () => {

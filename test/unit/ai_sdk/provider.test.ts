@@ -313,11 +313,30 @@ describe('the chat transport', () => {
     const chat = new TestChat(new QuernChatTransport(engine));
     const reply = chat.sendMessage({ text: 'Hi' });
     await vi.waitFor(() => expect(engine.requests).toHaveLength(1));
+    expect(chat.status).toBe('submitted');
     await chat.stop();
     await reply;
     engine.script = { pieces: ['Yes'] };
     await chat.sendMessage({ text: 'Well?' });
-    expect(chat.texts.at(-1)).toBe('Yes');
+    expect(chat.texts).toEqual(['Hi', 'Well?', 'Yes']);
+    // Templates that insist on turns would refuse two messages of one side.
+    expect(engine.requests.at(-1)).toMatchObject({
+      messages: [{ role: 'user', content: 'Hi\n\nWell?' }],
+    });
+  });
+
+  it('stops while the model is being loaded', async () => {
+    const loading = new Promise<never>(() => {});
+    const chat = new TestChat(new QuernChatTransport(loading));
+    const reply = chat.sendMessage({ text: 'Hi' });
+    await chat.stop();
+    await reply;
+    expect(chat).toMatchObject({ status: 'ready', error: undefined });
+
+    const abortSignal = AbortSignal.abort(new Error('enough'));
+    for (const method of ['doGenerate', 'doStream'] as const) {
+      await expect(quern(loading)[method](call({ abortSignal }))).rejects.toThrow('enough');
+    }
   });
 
   it('tells errors as they are', async () => {

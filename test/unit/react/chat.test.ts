@@ -62,10 +62,12 @@ describe('Chat', () => {
 
     engine.script = { pieces: [NEVER] };
     const unanswered = chat.sendMessage('Hm?');
+    await settled();
     chat.stop();
-    await unanswered;
+    expect(chat.getSnapshot().status).toBe('ready');
     engine.script = { pieces: ['Yes'] };
-    await chat.sendMessage('Well?');
+    await chat.sendMessage('Well?'); // at once
+    await unanswered;
     expect(texts(chat)).toEqual(['Hi', 'Hel', 'Hm?', 'Well?', 'Yes']);
     expect(engine.requests.at(-1)).toMatchObject({
       messages: [{ content: 'Hi' }, { content: 'Hel' }, { role: 'user', content: 'Hm?\n\nWell?' }],
@@ -142,6 +144,7 @@ describe('loading', () => {
     unload();
     await settled();
     expect(engine.isDisposed).toBe(true);
+    expect(chat.getSnapshot().status).toBe('idle');
     load.mockRestore();
   });
 
@@ -165,6 +168,21 @@ describe('loading', () => {
     last();
     await settled();
     expect(order.at(-1)).toBe('dispose "c/c"');
+    load.mockRestore();
+  });
+
+  it('forgets a message that is stopped in the moment the model comes', async () => {
+    const engine = new ScriptedEngine();
+    const load = vi.spyOn(Engine, 'load').mockResolvedValue(engine);
+    const chat = new Chat();
+    chat.load('a/a');
+    const reply = chat.sendMessage('Hi');
+    chat.subscribe(() => {
+      if (chat.getSnapshot().engine !== undefined) queueMicrotask(chat.stop);
+    });
+    await reply;
+    expect(chat.getSnapshot().status).toBe('ready');
+    expect(engine.requests).toEqual([]);
     load.mockRestore();
   });
 
