@@ -69,9 +69,16 @@ export function explainLoadFailure(error: unknown, surroundings: Surroundings): 
   }
   if (error instanceof DownloadError) return explainDownload(error, surroundings);
   if (error instanceof WorkerError) return explainWorkerDeath(detail);
+  if (error instanceof WeightFileError) {
+    return {
+      title: 'The weights of the model cannot be used',
+      advice: ['A file is damaged or incomplete, or belongs to another model. Get it again.'],
+      detail,
+      actions: ['retry', 'choose', 'bundled'],
+    };
+  }
   if (
     error instanceof ConfigError ||
-    error instanceof WeightFileError ||
     error instanceof TokenizerError ||
     error instanceof RequestError
   ) {

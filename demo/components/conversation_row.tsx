@@ -75,13 +75,7 @@ export function ConversationRow({
                 <span class="writing" role="img" aria-label="a reply is being written" />
               )}
             </span>
-            {snippet !== undefined && (
-              <span class="snippet">
-                {snippet[0]}
-                <mark>{snippet[1]}</mark>
-                {snippet[2]}
-              </span>
-            )}
+            {snippet !== undefined && <Snippet parts={snippet} />}
           </button>
           <Menu
             label={`Options of “${info.title}”`}
@@ -91,6 +85,21 @@ export function ConversationRow({
         </>
       )}
     </li>
+  );
+}
+
+/** What a search found in a message. */
+function Snippet({
+  parts: [before, found, after],
+}: {
+  readonly parts: NonNullable<SearchHit['snippet']>;
+}): JSX.Element {
+  return (
+    <span class="snippet">
+      {before}
+      <mark>{found}</mark>
+      {after}
+    </span>
   );
 }
 

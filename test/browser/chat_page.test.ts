@@ -92,6 +92,12 @@ describeInBrowsers(
       await page.click('#new-chat');
       await say(page, 'Tell me a story about a cat.');
       await hasBegun(page);
+      // The first Escape is for what is open.
+      await page.click('.chip');
+      await page.waitForSelector('.details:popover-open');
+      await page.keyboard.press('Escape');
+      await page.waitForSelector('.chip[aria-expanded=false]:focus');
+      expect(await page.$eval('#send', ({ ariaLabel }) => ariaLabel)).toBe('Stop');
       await page.keyboard.press('Escape');
       await isIdle(page);
       const [, stopped] = await messages(page);
@@ -148,7 +154,12 @@ describeInBrowsers(
       await page.waitForSelector('.conversation input:focus');
       await page.keyboard.type('Grüße aus Köln');
       await page.keyboard.press('Enter');
+      await page.waitForSelector('[title="Grüße aus Köln"]:focus');
+      await page.keyboard.press('F2');
+      await page.waitForSelector('.conversation input:focus');
+      await page.click('#draft');
       await page.waitForSelector('[title="Grüße aus Köln"]');
+      expect(await page.evaluate(() => document.activeElement?.id)).toBe('draft');
 
       await page.keyboard.down('Control');
       await page.keyboard.press('k');
@@ -168,7 +179,9 @@ describeInBrowsers(
       await press(page, '.menu', 'Delete');
       await page.waitForFunction(() => document.querySelectorAll('.message').length === 0);
       expect(await titles(page)).toEqual([]);
+      await page.waitForSelector('#new-chat:focus');
       await press(page, '.toast', 'Undo');
+      await page.waitForSelector('#draft:focus');
       await page.waitForFunction(() => document.querySelectorAll('.message').length === 2);
       await page.click('#search');
       await page.keyboard.press('Escape');

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../../src/cli/main.ts';
@@ -8,9 +9,11 @@ import { fakeTerminal } from '../unit/cli/fake_terminal.ts';
 
 /** HTTP is the same on every adapter: one is enough. */
 const [adapter = 'default'] = TEST_ADAPTERS;
+/** The name of its folder. */
+const MODEL = basename(CHAT_MODEL);
 const SERVE = ['serve', CHAT_MODEL, '--port', '0', '--adapter', adapter, '--api-key', 'secret'];
 const ask: OpenAI.ChatCompletionCreateParamsNonStreaming = {
-  model: CHAT_MODEL,
+  model: MODEL,
   messages: [{ role: 'user', content: 'Hello! Who are you, and what do you like to do all day?' }],
   temperature: 0,
   max_tokens: 8,
@@ -55,13 +58,13 @@ describe('quern serve, asked by the client of OpenAI', () => {
 
   it('lists its model', async () => {
     const { data } = await openai.models.list();
-    expect(data.map(({ id }) => id)).toEqual([CHAT_MODEL]);
-    expect(await openai.models.retrieve(CHAT_MODEL)).toEqual(data[0]);
+    expect(data.map(({ id }) => id)).toEqual([MODEL]);
+    expect(await openai.models.retrieve(MODEL)).toEqual(data[0]);
   });
 
   it('streams what it says at once', async () => {
     const whole = await openai.chat.completions.create(ask);
-    expect(whole).toMatchObject({ object: 'chat.completion', model: CHAT_MODEL });
+    expect(whole).toMatchObject({ object: 'chat.completion', model: MODEL });
     expect(whole.usage?.completion_tokens).toBeGreaterThan(1);
 
     const stream = await openai.chat.completions.create({
@@ -100,7 +103,7 @@ describe('quern serve, asked by the client of OpenAI', () => {
   });
 
   it('continues texts', async () => {
-    const params = { model: CHAT_MODEL, temperature: 0, max_tokens: 6 };
+    const params = { model: MODEL, temperature: 0, max_tokens: 6 };
     const { choices } = await openai.completions.create({
       ...params,
       prompt: ['Once upon', 'The cat'],

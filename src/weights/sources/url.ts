@@ -69,6 +69,11 @@ async function openRanges(
   options: HttpOptions,
   signal: AbortSignal | undefined,
 ): Promise<ByteSource> {
+  // A range of the compressed file: Chromium makes one from a reply in its cache to a request for the whole file.
+  if (isCompressed(response)) {
+    await response.body?.cancel();
+    return downloadWhole(url, options, signal);
+  }
   const head = await body(response, HEAD_BYTES);
   const size = rangeTotal(response) ?? (await sizeByHead(url, options, signal));
   // Neither header is visible, e.g. across origins: the length of a whole reply is.
@@ -129,9 +134,12 @@ function sizeByHead(
   return request(url, { method: 'HEAD' }, options, signal, async (response) => {
     const length = response.headers.get('Content-Length');
     // A compressed reply's length is not that of the file.
-    const isPlain = response.headers.get('Content-Encoding') === null;
-    return response.ok && isPlain && length !== null ? Number(length) : undefined;
+    return response.ok && !isCompressed(response) && length !== null ? Number(length) : undefined;
   });
+}
+
+function isCompressed(response: Response): boolean {
+  return (response.headers.get('Content-Encoding') ?? 'identity') !== 'identity';
 }
 
 /** Servers of single-page applications answer with their start page in place of 404. */

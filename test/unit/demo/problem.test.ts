@@ -64,7 +64,11 @@ describe('a model that does not load', () => {
   it.each([
     [new errors.DownloadError('a/config.json', 'no answer'), /could not be read/, 'retry'],
     [new errors.ConfigError('"hidden_size" is missing'), /not a model/, 'bundled'],
-    [new errors.WeightFileError('a.safetensors', 'truncated'), /not a model/, 'bundled'],
+    [
+      new errors.WeightFileError('a.safetensors', 'truncated'),
+      /weights .* cannot be used/,
+      'bundled',
+    ],
     [new errors.TokenizerError('tokenizer.json: missing'), /not a model/, 'bundled'],
     [new errors.DeviceLimitError('memory', 1, 2, 'no'), /too large/, 'bundled'],
     [new errors.OutOfMemoryError('no memory'), /too large/, 'bundled'],

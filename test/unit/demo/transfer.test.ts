@@ -85,6 +85,7 @@ _2 tokens · 6.0 tokens/s · first token after 4 ms · the oldest messages no lo
       /conversations\[0\] is not an object/,
     ],
     [file({ id: 'a\nb' }), /conversations\[0\].id is "a\\nb", expected an id/],
+    [file({ updatedAt: 1e99 }), /updatedAt is 1e\+99, expected a time/],
     [file({ title: 3 }), /title is 3, expected a string/],
     [file({ settings: { top_p: 'x' } }), /settings.top_p is "x", expected a number/],
     [file({ messages: undefined }), /messages is missing, expected a list/],

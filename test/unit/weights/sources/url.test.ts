@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadError } from '../../../../src/util/errors.ts';
 import type { ByteSource } from '../../../../src/weights/source.ts';
@@ -123,6 +124,22 @@ describe('a server with ranges', () => {
       if (request.method === 'HEAD') response.writeHead(405).end();
       else if (request.headers.range === undefined) response.end(BIG);
       else serveRanges(request, response, { contentRange: '' });
+    };
+    const file = await open();
+    expect(file.size).toBe(270_000);
+    expect(await file.read(266_000, 266_004)).toEqual(BIG.slice(266_000, 266_004));
+  });
+
+  it('may be compressed in some replies', async () => {
+    const packed = gzipSync(BIG);
+    const headers = { 'Content-Encoding': 'gzip' };
+    handler = (request, response) => {
+      if (request.headers.range === undefined) response.writeHead(200, headers).end(packed);
+      else {
+        // What Chromium makes of such a reply that it has in its cache.
+        const contentRange = `bytes 0-${packed.length - 1}/${packed.length}`;
+        response.writeHead(206, { ...headers, 'Content-Range': contentRange }).end(packed);
+      }
     };
     const file = await open();
     expect(file.size).toBe(270_000);
