@@ -15,6 +15,7 @@ export type DType = 'f32' | 'f16' | 'bf16' | 'u32' | 'i32';
  * - `splits`: pieces each sequence's keys are cut into by the one-query attention
  * - `combines`: sequences whose pieces must be combined: `decodes` when `splits` > 1, else 0
  * - `candidates`: rows whose log-probabilities are asked for
+ * - `copies`: pages of the KV cache that are copied before the step
  */
 export const COUNT_NAMES = [
   'tokens',
@@ -24,6 +25,7 @@ export const COUNT_NAMES = [
   'splits',
   'combines',
   'candidates',
+  'copies',
 ] as const;
 
 export type CountName = (typeof COUNT_NAMES)[number];

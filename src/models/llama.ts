@@ -100,7 +100,7 @@ export const llama: DecoderFamily = {
 
     return {
       kv: c,
-      rope: c.rope,
+      ropes: [c.rope],
       vocab: c.vocab,
       maxPositions: c.maxPositions,
       forward(step) {

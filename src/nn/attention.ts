@@ -27,7 +27,7 @@ export function pagedAttention(
   return (qkv, step) => {
     const kv = step.kv(layer);
     const shape = { heads, kvHeads, headDim, rotaryDim, interleaved: false };
-    const queries = ropeAppend(qkv, step.rotary, step.attention, kv, shape);
+    const queries = ropeAppend(qkv, step.rotary[0], step.attention, kv, shape);
     return attention(queries, step.attention, kv, { heads, scale, window });
   };
 }
