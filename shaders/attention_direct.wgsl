@@ -1,10 +1,11 @@
-// attention_direct: causal attention over the paged KV cache, one thread per query and head
+// attention_direct: attention over the paged KV cache, one thread per query and head
 //
-//   out[q, h] = sum_j p[j] V[j] / sum_j p[j],   p[j] = exp(SCALE * <Q[q, h], K[j]>) over the keys that q sees
+//   out[q, h] = sum_j p[j] V[j] / sum_j p[j],   p[j] = exp(SCALE * <Q[q, h], K[j]> + bias[j - q, h]) over the keys that q sees
 //
 //   queries      [T, HEADS, HEAD_DIM4] vec4f, zero-padded        out  [T, HEADS * HEAD_DIM] f32
-//   positions    [T] u32      sequence_of  [T] u32
-//   keys, values, tables: lib/kv_pages.wgsl
+//   sequence_of  [T] u32
+//   sequences    [S] (first row, queries in this step, keys with this step's, first page)
+//   keys, values, tables: lib/kv_pages.wgsl      bias: lib/attention_bias.wgsl
 //   grid         (HEADS / WORKGROUP, T)
 //
 // The readable kernel: oracle of the others. Without workgroup memory and barriers it is also the fast one on devices
@@ -17,7 +18,9 @@ const HEADS: u32 = 2u;
 const KV_HEADS: u32 = 1u;
 const HEAD_DIM: u32 = 10u;
 const SCALE: f32 = 0.125;
+const CAUSAL: bool = true;
 const WINDOW: u32 = 0u;
+const BIAS_ROWS: u32 = 0u;
 const PAGE: u32 = 16u;
 const TABLE: u32 = 4u;
 const WORKGROUP: u32 = 4u;
@@ -25,14 +28,16 @@ const WORKGROUP: u32 = 4u;
 //!include KV lib/kv_f32.wgsl
 //!include lib/kv_pages.wgsl
 //!include lib/attention_window.wgsl
+//!include lib/attention_bias.wgsl
 
 @group(0) @binding(0) var<storage, read> queries: array<vec4f>;
 @group(0) @binding(1) var<storage, read> keys: array<Kv4>;
 @group(0) @binding(2) var<storage, read> values: array<Kv4>;
-@group(0) @binding(3) var<storage, read> positions: array<u32>;
+@group(0) @binding(3) var<storage, read> sequences: array<vec4u>;
 @group(0) @binding(4) var<storage, read> sequence_of: array<u32>;
 @group(0) @binding(5) var<storage, read> tables: array<u32>;
-@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
 const NEVER: f32 = -1e30;
 
@@ -46,21 +51,26 @@ fn main(
     return;
   }
   let token = group.y;
-  let position = positions[token];
   let sequence = sequence_of[token];
+  let place = sequences[sequence];
+  let position = place.z - place.y + token - place.x;
+  let end = end_visible(position, place.z);
   let kv_head = head / (HEADS / KV_HEADS);
   let row = (token * HEADS + head) * HEAD_DIM4;
 
   var o: array<vec4f, HEAD_DIM4>;
   var largest = NEVER;
   var sum = 0.0;
-  for (var key = first_visible(position); key <= position; key++) {
+  for (var key = first_visible(position); key < end; key++) {
     let page = page_of(sequence, key);
     var products = vec4f();
     for (var i = 0u; i < HEAD_DIM4; i++) {
       products += queries[row + i] * kv_load(keys[key_index(page, kv_head, i, key)]);
     }
-    let score = dot(products, vec4f(SCALE));
+    var score = dot(products, vec4f(SCALE));
+    if (BIAS_ROWS > 0u) {
+      score += bias_of(head, position, key);
+    }
 
     let before = largest;
     largest = max(largest, score);

@@ -1,10 +1,11 @@
-// attention_split: causal attention of one query per sequence over the paged KV cache, the keys shared out to workgroups
+// attention_split: attention of one query per sequence over the paged KV cache, the keys shared out to workgroups
 //
-//   out[s, h] = sum_j p[j] V[j] / sum_j p[j],   p[j] = exp(SCALE * <Q[s, h], K[j]>) over the keys that s sees
+//   out[s, h] = sum_j p[j] V[j] / sum_j p[j],   p[j] = exp(SCALE * <Q[s, h], K[j]> + bias[j - s, h]) over the keys that s sees
 //
 //   queries    [T, HEADS, HEAD_DIM4] vec4f, zero-padded; row s is the query of sequence s
-//   keys, values, tables: lib/kv_pages.wgsl
-//   sequences  [S] (first row, queries in this step, keys with this step's, unused)
+//   keys, values, tables: lib/kv_pages.wgsl      bias: lib/attention_bias.wgsl
+//   sequences  [S] (first row, queries in this step, keys with this step's, first page); the query is at the
+//              position of the last key
 //   out        [T, HEADS * HEAD_DIM] f32: written if there is one piece
 //   pieces     [decodes, MAX_SPLITS, HEADS, HEAD_DIM4 + 1] vec4f: written if there are more; the sum of p V over the keys
 //              of a piece, then (largest score, sum of p), with scores in units of log 2 and p relative to the largest
@@ -22,7 +23,9 @@ const HEADS: u32 = 6u;
 const KV_HEADS: u32 = 2u;
 const HEAD_DIM: u32 = 10u;
 const SCALE: f32 = 0.125;
+const CAUSAL: bool = true;
 const WINDOW: u32 = 0u;
+const BIAS_ROWS: u32 = 0u;
 const PAGE: u32 = 16u;
 const TABLE: u32 = 4u;
 const HEADS_PER_BLOCK: u32 = 3u;
@@ -33,6 +36,7 @@ const WORKGROUP: u32 = 128u;
 //!include REDUCE lib/reduce_tree.wgsl
 //!include lib/kv_pages.wgsl
 //!include lib/attention_window.wgsl
+//!include lib/attention_bias.wgsl
 //!include lib/counts.wgsl
 
 @group(0) @binding(0) var<storage, read> queries: array<vec4f>;
@@ -40,9 +44,10 @@ const WORKGROUP: u32 = 128u;
 @group(0) @binding(2) var<storage, read> values: array<Kv4>;
 @group(0) @binding(3) var<storage, read> sequences: array<vec4u>;
 @group(0) @binding(4) var<storage, read> tables: array<u32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read_write> pieces: array<vec4f>;
-@group(0) @binding(7) var<uniform> counts: Counts;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(7) var<storage, read_write> pieces: array<vec4f>;
+@group(0) @binding(8) var<uniform> counts: Counts;
 
 const GROUP: u32 = HEADS / KV_HEADS;
 const BLOCKS: u32 = (GROUP + HEADS_PER_BLOCK - 1u) / HEADS_PER_BLOCK;
@@ -112,6 +117,11 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
           score[h] += dot(query[h * HEAD_DIM4 + i], key);
         }
         i++;
+      }
+      if (BIAS_ROWS > 0u) {
+        for (var h = 0u; h < heads; h++) {
+          score[h] += bias_of(row % HEADS + h, length - 1u, position) * LOG2_E;
+        }
       }
       value_rows[thread] = value_index(page, kv_head, 0u, position);
     }

@@ -1,10 +1,10 @@
-// attention_tile: causal attention of many queries per sequence over the paged KV cache
+// attention_tile: attention of many queries per sequence over the paged KV cache
 //
-//   out[q, h] = sum_j p[j] V[j] / sum_j p[j],   p[j] = exp(SCALE * <Q[q, h], K[j]>) over the keys that q sees
+//   out[q, h] = sum_j p[j] V[j] / sum_j p[j],   p[j] = exp(SCALE * <Q[q, h], K[j]> + bias[j - q, h]) over the keys that q sees
 //
 //   queries    [T, HEADS, HEAD_DIM4] vec4f, zero-padded        out  [T, HEADS * HEAD_DIM] f32
-//   keys, values, tables: lib/kv_pages.wgsl
-//   sequences  [S] (first row, queries in this step, keys with this step's, unused)
+//   keys, values, tables: lib/kv_pages.wgsl      bias: lib/attention_bias.wgsl
+//   sequences  [S] (first row, queries in this step, keys with this step's, first page)
 //   tiles      [tiles] (sequence, first packed row)
 //   grid       (tiles, KV_HEADS)
 //
@@ -22,7 +22,9 @@ const HEADS: u32 = 2u;
 const KV_HEADS: u32 = 1u;
 const HEAD_DIM: u32 = 80u;
 const SCALE: f32 = 0.125;
+const CAUSAL: bool = true;
 const WINDOW: u32 = 0u;
+const BIAS_ROWS: u32 = 0u;
 const PAGE: u32 = 16u;
 const TABLE: u32 = 4u;
 const ROWS: u32 = 32u;
@@ -32,6 +34,7 @@ const KEYS: u32 = 16u;
 //!include KV lib/kv_f32.wgsl
 //!include lib/kv_pages.wgsl
 //!include lib/attention_window.wgsl
+//!include lib/attention_bias.wgsl
 
 @group(0) @binding(0) var<storage, read> queries: array<vec4f>;
 @group(0) @binding(1) var<storage, read> keys: array<Kv4>;
@@ -39,7 +42,8 @@ const KEYS: u32 = 16u;
 @group(0) @binding(3) var<storage, read> sequences: array<vec4u>;
 @group(0) @binding(4) var<storage, read> tables: array<u32>;
 @group(0) @binding(5) var<storage, read> tiles: array<vec2u>;
-@group(0) @binding(6) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+@group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
 const GROUP: u32 = HEADS / KV_HEADS;
 const THREADS: u32 = ROWS * PARTS;
@@ -67,7 +71,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let sequence = sequences[work.x];
   let context = sequence.z - sequence.y;
   let last_query = min((work.y + ROWS - 1u) / GROUP, sequence.y - 1u);
-  let span = Span(work.x, group.y, first_visible(context + work.y / GROUP), context + last_query + 1u);
+  let span = Span(
+    work.x,
+    group.y,
+    first_visible(context + work.y / GROUP),
+    end_visible(context + last_query, sequence.z),
+  );
 
   let part = thread / ROWS;
   let packed = work.y + thread % ROWS;
@@ -75,8 +84,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let query = min(packed / GROUP, sequence.y - 1u);
   let head = group.y * GROUP + packed % GROUP;
   let row = (sequence.x + query) * HEADS + head;
-  let last = context + query;
-  let first = first_visible(last);
+  let position = context + query;
+  let first = first_visible(position);
+  let end = end_visible(position, sequence.z);
 
   var q: array<vec4f, PART4>;
   var o: array<vec4f, PART4>;
@@ -100,14 +110,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       for (var i = 0u; i < PART4; i++) {
         score += q[i] * tile[(part * PART4 + i) * KEYS + j];
       }
-      scores[j * THREADS + thread] = dot(score, vec4f(1.0));
+      var partial = dot(score, vec4f(1.0));
+      if (BIAS_ROWS > 0u && part == 0u) {
+        partial += bias_of(head, position, base + j) * LOG2_E;
+      }
+      scores[j * THREADS + thread] = partial;
     }
     workgroupBarrier();
 
     stage_values(base, span, thread);
     let before = largest;
     for (var j = 0u; j < count; j++) {
-      if (sees(first, last, base + j)) {
+      if (sees(first, end, base + j)) {
         largest = max(largest, whole_score(j, thread));
       }
     }
@@ -119,7 +133,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     workgroupBarrier();
 
     for (var j = 0u; j < count; j++) {
-      if (sees(first, last, base + j)) {
+      if (sees(first, end, base + j)) {
         let p = exp2(whole_score(j, thread) - largest);
         sum += p;
         for (var i = 0u; i < PART4; i++) {
@@ -152,8 +166,8 @@ fn whole_score(j: u32, thread: u32) -> f32 {
   return score;
 }
 
-fn sees(first: u32, last: u32, key: u32) -> bool {
-  return key >= first && key <= last;
+fn sees(first: u32, end: u32, key: u32) -> bool {
+  return key >= first && key < end;
 }
 
 // Keys that nobody sees are zero: their pages may already hold something else.

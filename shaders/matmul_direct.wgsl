@@ -1,4 +1,4 @@
-// matmul_direct: y[r, n] = sum_k x[r, k] * weight[n, k] (+ bias[n]) (+ residual[r, n])
+// matmul_direct: y[r, n] = activate(SCALE * sum_k x[r, k] * weight[n, k] + bias[n]) + residual[r, n]
 //
 //   x [rows, 4 * K4] f32      weight [N, 4 * K4]      bias [N_TOTAL] f32      residual, y [rows, N_TOTAL] f32
 //   grid  (N / (WORKGROUP * COLS), rows / ROWS); a thread computes ROWS x COLS elements of y
@@ -13,7 +13,10 @@ const N_TOTAL: u32 = 5u;
 const ROWS: u32 = 4u;
 const COLS: u32 = 4u;
 const ROW_COUNT: u32 = 0u;
+const SCALE: f32 = 1.0;
 const HAS_BIAS: bool = true;
+const HAS_ACTIVATION: bool = false;
+const ACTIVATION: u32 = 0u;
 const HAS_RESIDUAL: bool = true;
 const WORKGROUP: u32 = 16u;
 

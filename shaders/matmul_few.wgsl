@@ -1,4 +1,4 @@
-// matmul_few: y[r, n] = sum_k x[r, k] * weight[n, k] (+ bias[n]) (+ residual[r, n]) for at most ROWS rows
+// matmul_few: y[r, n] = activate(SCALE * sum_k x[r, k] * weight[n, k] + bias[n]) + residual[r, n] for at most ROWS rows
 //
 //   x [ROWS, 4 * K4] f32      weight [N, 4 * K4]      bias [N_TOTAL] f32      residual, y [rows, N_TOTAL] f32
 //   grid  (ACROSS, 1, N / 4 / ACROSS), empty without rows; a workgroup computes four columns of y for every row, so
@@ -14,7 +14,10 @@ const N_TOTAL: u32 = 6u;
 const ROWS: u32 = 2u;
 const ROW_COUNT: u32 = 0u;
 const ACROSS: u32 = 2u;
+const SCALE: f32 = 1.0;
 const HAS_BIAS: bool = true;
+const HAS_ACTIVATION: bool = false;
+const ACTIVATION: u32 = 0u;
 const HAS_RESIDUAL: bool = true;
 const WORKGROUP: u32 = 64u;
 

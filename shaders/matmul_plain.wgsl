@@ -1,4 +1,4 @@
-// matmul_plain: y[r, n] = sum_k x[r, k] * weight[n, k] (+ bias[n]) (+ residual[r, n])
+// matmul_plain: y[r, n] = activate(SCALE * sum_k x[r, k] * weight[n, k] + bias[n]) + residual[r, n]
 //
 //   x [rows, K] f32      weight [N, K]      bias [N_TOTAL] f32      residual, y [rows, N_TOTAL] f32
 //   grid  (N / WORKGROUP, rows); one thread per element of y
@@ -10,7 +10,10 @@ const K: u32 = 6u;
 const N: u32 = 5u;
 const N_FIRST: u32 = 0u;
 const N_TOTAL: u32 = 5u;
+const SCALE: f32 = 1.0;
 const HAS_BIAS: bool = true;
+const HAS_ACTIVATION: bool = false;
+const ACTIVATION: u32 = 0u;
 const HAS_RESIDUAL: bool = true;
 const WORKGROUP: u32 = 64u;
 

@@ -1,4 +1,4 @@
-// matmul_tile: y[r, n] = sum_k x[r, k] * weight[n, k] (+ bias[n]) (+ residual[r, n])
+// matmul_tile: y[r, n] = activate(SCALE * sum_k x[r, k] * weight[n, k] + bias[n]) + residual[r, n]
 //
 //   x [rows, 4 * K4] f32      weight [N, 4 * K4]      bias [N_TOTAL] f32      residual, y [rows, N_TOTAL] f32
 //   grid  (N / 64, rows / 64); 16 x 16 threads compute a 64 x 64 tile of y, 4 x 4 elements each
@@ -13,7 +13,10 @@ const N: u32 = 5u;
 const N_FIRST: u32 = 0u;
 const N_TOTAL: u32 = 5u;
 const ROW_COUNT: u32 = 0u;
+const SCALE: f32 = 1.0;
 const HAS_BIAS: bool = true;
+const HAS_ACTIVATION: bool = false;
+const ACTIVATION: u32 = 0u;
 const HAS_RESIDUAL: bool = true;
 
 //!include WEIGHT lib/weight_f32.wgsl

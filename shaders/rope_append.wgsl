@@ -5,7 +5,7 @@
 //
 //   qkv       [T, (HEADS + 2 KV_HEADS) * HEAD_DIM] f32: query heads, key heads, value heads
 //   rotary    [T, ROTARY_DIM / 2] (cos, sin) of each token's angles
-//   queries   [T, HEADS, HEAD_DIM4] vec4f, padded with zeros
+//   queries   [T, HEADS, HEAD_DIM4] vec4f, padded with zeros; HEADS may be 0
 //   keys, values: pages as in lib/kv_pages.wgsl, padded with zeros
 //   grid      (vec4s of a row / WORKGROUP, T); a thread makes four neighbouring dims of a head
 //

@@ -4,13 +4,20 @@
 //   values  [pages, KV_HEADS, PAGE, HEAD_DIM4]    neighbours are dims: a thread per four dims reads in order
 //   tables  [sequences, TABLE] u32                page that holds tokens PAGE * b ..: entry b % TABLE
 //
+// With TABLE = 0 the pages of a sequence follow each other, and `tables` is `sequences` of AttentionState, read as words:
+// [sequences, 4], the first page being the fourth.
+//
 // A kernel that includes this file has the slots KV_HEADS, HEAD_DIM, PAGE, TABLE and a binding `tables`.
 
 // Heads are padded with zeros to whole vec4s.
 const HEAD_DIM4: u32 = (HEAD_DIM + 3u) / 4u;
 
 fn page_of(sequence: u32, position: u32) -> u32 {
-  return tables[sequence * TABLE + (position / PAGE) % TABLE];
+  if (TABLE == 0u) {
+    return tables[sequence * 4u + 3u] + position / PAGE;
+  }
+  // `max`, because WGSL refuses to compile a division by 0 even where it never runs.
+  return tables[sequence * TABLE + (position / PAGE) % max(TABLE, 1u)];
 }
 
 fn key_index(page: u32, kv_head: u32, d4: u32, position: u32) -> u32 {

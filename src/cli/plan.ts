@@ -99,7 +99,7 @@ async function planModel(
   asked: EngineLimits,
   signal: AbortSignal,
 ): Promise<Plan> {
-  const { config, family, checkpoint } = await openModel(source, signal);
+  const { config, family, checkpoint } = await openModel(source, 'decoder', signal);
   const loadOn = (device: Device): Decoder =>
     family.load(config, new WeightScope(new WeightLoader(device, checkpoint)));
 

@@ -1,6 +1,7 @@
 import { openDevice, type Device } from '../gpu/device.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
 import { DisposedError } from '../util/errors.ts';
+import type { Decoder } from '../models/family.ts';
 import { orAbort } from '../util/or_abort.ts';
 import { resolveSource, type ModelLocation } from '../weights/sources/resolve.ts';
 import type { Engine, EngineStats, LocalLoadOptions } from './api.ts';
@@ -10,7 +11,13 @@ import { setUpOn } from './failure.ts';
 import { Generator } from './generator.ts';
 import { KernelCheck } from './kernel_check.ts';
 import { checkOptions, resolveLimits } from './limits.ts';
-import { type GenerationDefaults, loadTokenizer, openModel, uploadModel } from './model.ts';
+import {
+  type GenerationDefaults,
+  generationDefaults,
+  loadTokenizer,
+  openModel,
+  uploadModel,
+} from './model.ts';
 import type { EngineParts } from './parts.ts';
 import { Recovery, type PlacedModel } from './recovery.ts';
 
@@ -34,7 +41,8 @@ export class LocalEngine implements Engine {
     checkOptions(options);
     const source = resolveSource(from, options.http);
     onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
-    const opened = await openModel(source, signal);
+    const opened = await openModel(source, 'decoder', signal);
+    const defaults = generationDefaults(opened);
     const tokenizer = await loadTokenizer(source, options.chatTemplate, signal);
     const open = (): Promise<Device> => openDevice(options.gpu, options);
     const { selfTest: mode = 'auto', kvDtype } = options;
@@ -43,23 +51,23 @@ export class LocalEngine implements Engine {
     const place = async (
       signal: AbortSignal | undefined,
       onProgress?: LocalLoadOptions['onProgress'],
-    ): Promise<PlacedModel> => {
+    ): Promise<PlacedModel<Decoder>> => {
       const device = await open();
       return setUpOn(device, signal, async () => {
-        const decoder = await uploadModel(opened, device, { signal, onProgress });
+        const model = await uploadModel(opened, device, { signal, onProgress });
         onProgress?.({ phase: 'compile', loadedBytes: 0, totalBytes: 0 });
         await orAbort(kernels.run(device, signal), signal);
-        return { device, decoder };
+        return { device, model };
       });
     };
-    const { device, decoder } = await place(signal, onProgress);
+    const { device, model: decoder } = await place(signal, onProgress);
     return setUpOn(device, signal, async () => {
       const limits = resolveLimits(options, decoder, device.facts);
       const generator = new Generator(device, decoder, limits);
       const recovery = new Recovery({ place, onRecovery: options.onRecovery });
       await orAbort(generator.prepare(recovery), signal);
       onProgress?.({ phase: 'ready', loadedBytes: 0, totalBytes: 0 });
-      const { name, modelType, parameters, defaults } = opened;
+      const { name, modelType, parameters } = opened;
       const { vocab, kv } = decoder;
       const model = { name, modelType, parameters, defaults, vocab, layers: kv.layers };
       return new LocalEngine({ model, tokenizer, generator, limits, kernels });

@@ -1,30 +1,67 @@
 import type { Device } from '../gpu/device.ts';
+import type { BeamCandidate } from '../kernels/beam_candidates.ts';
 import type { SampleResult } from '../kernels/sample.ts';
-import type { Decoder } from '../models/family.ts';
-import { ropeLength } from '../nn/rope.ts';
-import { DeviceLostError, DisposedError, RequestError, type QuernError } from '../util/errors.ts';
-import { orAbort } from '../util/or_abort.ts';
+import type { Decoder, Seq2Seq } from '../models/family.ts';
+import { ropeLength, type RopeConfig } from '../nn/rope.ts';
+import { DisposedError, RequestError, type QuernError } from '../util/errors.ts';
 import type { EngineStats } from './api.ts';
-import type { FinishReason, Request } from './core/request.ts';
+import type { BeamGroup, FinishReason, Request } from './core/request.ts';
 import type { SamplingParams } from './core/sampling.ts';
-import type { ScheduledStep } from './core/scheduled_step.ts';
+import type { ScheduledStep, StepEntry } from './core/scheduled_step.ts';
 import { Scheduler } from './core/scheduler.ts';
 import type { ResolvedLimits } from './limits.ts';
-import { nameFailure, setUpOn } from './failure.ts';
 import type { PlacedModel, Recovery } from './recovery.ts';
-import { Runner } from './runner.ts';
+import { Residency, type Residence } from './residency.ts';
+import { Runner, type EntryResult } from './runner.ts';
+import type { BeamRules } from './step_state.ts';
 
-/** A sequence to continue, as token ids, and whom to tell. */
-export interface Generation {
+/** A decoder, or an encoder and the decoder that attends to what it makes. */
+export type GenerativeModel = Decoder | Seq2Seq;
+
+/** The decoder of a model. */
+export function decoderOf(model: GenerativeModel): Decoder {
+  return 'decoder' in model ? model.decoder : model;
+}
+
+interface Prompt {
   readonly prompt: readonly number[];
+  /** Token ids for the encoder, of an encoder-decoder. */
+  readonly encoderInput?: readonly number[] | undefined;
   /** Absent: until a stop id or the end of the context. */
   readonly maxTokens?: number | undefined;
-  readonly stopIds: ReadonlySet<number>;
-  readonly sampling: SamplingParams;
-  /** A token, in order; `finishReason` is set on the last. May call {@link GenerationHandle.end}. */
-  onToken(result: SampleResult, finishReason: FinishReason | undefined): void;
   /** The sequence ended without its last token: the device failed, or the engine was disposed. Called at most once. */
   onError(error: QuernError): void;
+}
+
+/** A sequence to continue, as token ids, and whom to tell. */
+export interface Generation extends Prompt {
+  readonly stopIds: ReadonlySet<number>;
+  readonly sampling: SamplingParams | RuledSampling;
+  /** A token, in order; `finishReason` is set on the last. May call {@link GenerationHandle.end}. */
+  onToken(result: SampleResult, finishReason: FinishReason | undefined): void;
+}
+
+/** How tokens are chosen where it differs from token to token. */
+export interface RuledSampling {
+  /** It depends on what the tokens are, not only on how many: then one is under way at a time. */
+  readonly isReactive: boolean;
+  /** @param tokens - those before the token to choose; of a rule that is not reactive some may be unknown, and -1 */
+  at(tokens: readonly number[]): SamplingParams;
+}
+
+/** A beam search: several sequences from one prompt, and who decides which of them go on. */
+export interface BeamGeneration extends Prompt {
+  readonly numBeams: number;
+  /** What the next step is to forbid or rescale, given the tokens of a beam so far. */
+  readonly rulesOf: (tokens: readonly number[]) => BeamRules;
+  /**
+   * The best next tokens of every beam.
+   *
+   * @returns how each beam goes on, or undefined when the search has ended
+   */
+  onRound(
+    candidates: readonly (readonly BeamCandidate[])[],
+  ): readonly { readonly parent: number; readonly token: number }[] | undefined;
 }
 
 /** A sequence under way. */
@@ -37,55 +74,74 @@ export interface GenerationHandle {
   end(): void;
 }
 
-interface Active extends GenerationHandle {
-  readonly generation: Generation;
-  readonly request: Request;
-  startedAtMs: number | undefined;
-}
+/** What a request, or the group of requests of a beam search, is for. */
+type Purpose =
+  | { readonly kind: 'tokens'; readonly generation: Generation }
+  | {
+      readonly kind: 'beams';
+      readonly generation: BeamGeneration;
+      readonly group: BeamGroup;
+      /** Of the round under way, as far as they are back. */
+      readonly candidates: Map<Request, readonly BeamCandidate[]>;
+    };
 
-/** What is on a device, and goes with it. */
-interface Residence extends PlacedModel {
-  readonly runner: Runner;
+interface Active {
+  readonly purpose: Purpose;
+  startedAtMs: number | undefined;
 }
 
 /**
  * Continues many token sequences at once: scheduler, runner, and the loop between them. Knows ids, not text.
  *
- * A lost device is replaced, whether or not anything runs: what the scheduler knows outlives it, so sequences go on
- * after the last token that came back. A token that had been sampled but not read is sampled again; nobody has seen it.
+ * What the scheduler knows outlives a lost device, so sequences go on after the last token that came back. A token that
+ * had been sampled but not read is sampled again; nobody has seen it.
  */
 export class Generator {
-  readonly #limits: ResolvedLimits;
   readonly #scheduler: Scheduler;
-  #residence: Residence;
+  readonly #residency: Residency<GenerativeModel, Runner>;
+  /** By request; all beams of a search have the same. */
   readonly #active = new Map<Request, Active>();
-  /** The residence that the loop steps on, while it runs. */
-  #runsOn: Residence | undefined;
-  #recovery: Recovery | undefined;
-  /** Settles when a recovery under way has ended; never rejects. */
-  #recovering: Promise<void> | undefined;
-  #failure: QuernError | undefined;
-  readonly #totals = { promptTokens: 0, cachedTokens: 0, generatedTokens: 0, preemptions: 0 };
-  /** What was run on devices that are lost. */
-  #lostTotals: Runner['totals'] = { steps: 0, dispatches: 0 };
+  readonly #totals = {
+    promptTokens: 0,
+    encoderTokens: 0,
+    cachedTokens: 0,
+    generatedTokens: 0,
+    preemptions: 0,
+  };
 
   /**
    * @param device - disposed by {@link dispose}, or when it is lost
    * @throws {DeviceLimitError} if the device cannot hold the KV cache
    */
-  constructor(device: Device, decoder: Decoder, limits: ResolvedLimits) {
-    this.#limits = limits;
+  constructor(device: Device, model: GenerativeModel, limits: ResolvedLimits) {
+    const { window } = decoderOf(model).kv;
     this.#scheduler = new Scheduler({
       numBlocks: limits.pages,
       pageSize: limits.pageSize,
       contextLength: limits.contextLength,
-      window: decoder.kv.window,
+      window,
       maxSequences: limits.maxSequences,
       tokenBudget: limits.tokenBudget,
       maxInFlight: limits.maxInFlight,
+      ...('decoder' in model && {
+        maxEncoderInput: limits.inputLength,
+        encoderBudget: Math.max(limits.tokenBudget, limits.encoderBudget),
+      }),
     });
-    this.#residence = this.#settle({ device, decoder });
-    this.#watch(this.#residence);
+    this.#residency = new Residency<GenerativeModel, Runner>(
+      { device, model },
+      {
+        settle: (placed) => this.#settle(placed, limits),
+        onLost: () => {
+          this.#scheduler.startOver();
+          for (const { purpose } of this.#active.values()) {
+            if (purpose.kind === 'beams') purpose.candidates.clear();
+          }
+        },
+        work: (residence) => this.#work(residence),
+        onFailed: (error) => this.#fail(error),
+      },
+    );
   }
 
   /**
@@ -94,9 +150,8 @@ export class Generator {
    * @throws {OutOfMemoryError} if the GPU could not grant the memory
    * @throws {ShaderError} if a shader does not compile
    */
-  async prepare(recovery?: Recovery): Promise<void> {
-    await this.#residence.runner.prepare();
-    this.#recovery = recovery;
+  prepare(recovery?: Recovery<GenerativeModel>): Promise<void> {
+    return this.#residency.prepare(recovery);
   }
 
   get scheduler(): Pick<
@@ -108,17 +163,17 @@ export class Generator {
 
   /** The runner on the present device. */
   get runner(): Runner {
-    return this.#residence.runner;
+    return this.#residency.runner;
   }
 
   /** The device; while a lost one is being replaced, still that, without any memory. */
   get device(): Device {
-    return this.#residence.device;
+    return this.#residency.device;
   }
 
   /** Lost devices that were replaced. */
   get recoveries(): number {
-    return this.#recovery?.count ?? 0;
+    return this.#residency.recoveries;
   }
 
   /**
@@ -126,7 +181,7 @@ export class Generator {
    * their blocks for a while.
    */
   get totals(): EngineStats['totals'] {
-    return { ...sum(this.#lostTotals, this.#residence.runner.totals), ...this.#totals };
+    return { ...this.#residency.totals, ...this.#totals };
   }
 
   /**
@@ -136,125 +191,166 @@ export class Generator {
    * @throws {QuernError} the device's failure, or {@link DisposedError}
    */
   add(generation: Generation): GenerationHandle {
-    if (this.#failure !== undefined) throw this.#failure;
-    const { rope, vocab } = this.#residence.decoder;
-    const { prompt } = generation;
-    const unknown = prompt.find((id) => !(id >= 0 && id < vocab));
-    if (unknown !== undefined) {
-      throw new RequestError(
-        `request: the prompt has token id ${unknown}, expected 0 to ${vocab - 1}; the tokenizer does not belong to this model`,
-        { param: 'prompt' },
-      );
-    }
+    const { prompt, encoderInput, maxTokens, stopIds, sampling } = generation;
+    this.#check(generation);
+    const rope = decoderOf(this.#residency.model).ropes.find(isDynamic);
     // Under dynamic RoPE keys depend on the prompt's length, and those of generated tokens on their position.
-    const isDynamic = rope.scaling.type === 'dynamic';
-    const cacheSalt = ropeLength(rope, prompt.length);
+    const cacheSalt = rope && ropeLength(rope, prompt.length);
     const request = this.#scheduler.add({
       prompt,
-      maxTokens: generation.maxTokens,
-      stopIds: generation.stopIds,
-      ...(isDynamic && { cacheSalt, cacheLimit: cacheSalt }),
+      encoderInput,
+      maxTokens,
+      stopIds,
+      isReactive: 'at' in sampling && sampling.isReactive,
+      ...(cacheSalt !== undefined && { cacheSalt, cacheLimit: cacheSalt }),
     });
-    const active: Active = {
-      generation,
-      request,
-      startedAtMs: undefined,
-      get cachedTokens() {
-        return request.numCachedTokens;
-      },
-      end: () => {
-        if (!this.#active.has(request)) return;
-        this.#retire(request);
-        this.#scheduler.finish(request, 'abort');
-      },
-    };
-    this.#active.set(request, active);
-    this.#start();
-    return active;
+    return this.#activate([request], { kind: 'tokens', generation }, () => {
+      this.#scheduler.finish(request, 'abort');
+    });
+  }
+
+  /**
+   * Queues a beam search.
+   *
+   * @throws {RequestError} as {@link add}, or if there are more beams than sequences can run at once, or the cache cannot
+   *   hold them
+   * @throws {QuernError} as {@link add}
+   */
+  addBeams(generation: BeamGeneration): GenerationHandle {
+    const { prompt, encoderInput, maxTokens, numBeams } = generation;
+    this.#check(generation);
+    const group = this.#scheduler.addBeams({ prompt, encoderInput, maxTokens }, numBeams);
+    const purpose: Purpose = { kind: 'beams', generation, group, candidates: new Map() };
+    return this.#activate(group.requests, purpose, () => {
+      this.#scheduler.finishGroup(group, 'abort');
+    });
   }
 
   /**
    * Ends every sequence with {@link DisposedError}, refuses later ones with it, and frees the GPU, also in the middle of
    * a recovery.
    */
-  async dispose(): Promise<void> {
-    const error = new DisposedError('engine: disposed; load the model again');
-    this.#fail(error);
-    this.#recovery?.stop(error);
-    await this.#recovering;
-    const { device } = this.#residence;
-    device.dispose();
-    await device.gpu.lost;
+  dispose(): Promise<void> {
+    return this.#residency.dispose();
   }
 
-  #start(): void {
-    const residence = this.#residence;
-    if (this.#runsOn === residence || !this.#isLive(residence)) return;
-    this.#runsOn = residence;
-    void this.#run(residence);
+  #check({ prompt, encoderInput = [] }: Prompt): void {
+    this.#residency.throwIfFailed();
+    const { model } = this.#residency;
+    checkIds('prompt', prompt, decoderOf(model).vocab);
+    if ('encoder' in model) checkIds('input', encoderInput, model.encoder.vocab);
   }
 
-  /** Steps until nothing is left to do, or the residence is no more. Never rejects. */
-  async #run(residence: Residence): Promise<void> {
-    const outstanding: {
-      step: ScheduledStep;
-      results: Promise<readonly (SampleResult | undefined)[]>;
-    }[] = [];
-    try {
-      // A caller that adds several sequences in a row gets them into the same step.
-      await Promise.resolve();
-      while (this.#isLive(residence)) {
-        const step = this.#scheduler.schedule();
-        if (step === undefined) {
-          const oldest = outstanding.shift();
-          if (oldest === undefined) break;
-          const results = await oldest.results;
-          // What came back from a lost device is known to the scheduler no more.
-          if (this.#isLive(residence)) this.#complete(oldest.step, results);
-          continue;
-        }
-        this.#markStarted(step);
-        const { results } = await residence.runner.submit(
-          step,
-          (request) => this.#samplingOf(request),
-          (request, row) => this.#scheduler.fillTableRow(request, row),
-        );
-        results.catch(() => undefined); // reported when its turn comes
-        outstanding.push({ step, results });
+  #activate(requests: readonly Request[], purpose: Purpose, end: () => void): GenerationHandle {
+    const active: Active = { purpose, startedAtMs: undefined };
+    for (const request of requests) this.#active.set(request, active);
+    this.#residency.start();
+    const [first] = requests;
+    return {
+      get cachedTokens() {
+        return first?.numCachedTokens ?? 0;
+      },
+      get startedAtMs() {
+        return active.startedAtMs;
+      },
+      end: () => {
+        if (first === undefined || !this.#active.has(first)) return;
+        this.#retire(requests);
+        end();
+      },
+    };
+  }
+
+  /** Steps until nothing is left to do, or the residence is no more. */
+  async #work(residence: Residence<GenerativeModel, Runner>): Promise<void> {
+    const isLive = (): boolean => this.#residency.isLive(residence);
+    const outstanding: { step: ScheduledStep; results: Promise<readonly EntryResult[]> }[] = [];
+    while (isLive()) {
+      const step = this.#scheduler.schedule();
+      if (step === undefined) {
+        const oldest = outstanding.shift();
+        if (oldest === undefined) break;
+        const results = await oldest.results;
+        // What came back from a lost device is known to the scheduler no more.
+        if (isLive()) this.#complete(oldest.step, results);
+        continue;
       }
-    } catch (error) {
-      // After a loss or the end the GPU calls under way fail too; that is known.
-      if (this.#isLive(residence)) {
-        this.#onFailure(residence, await nameFailure(residence.device, error));
-      }
-    } finally {
-      if (this.#runsOn === residence) this.#runsOn = undefined;
+      this.#markStarted(step);
+      const { results } = await residence.runner.submit(step, {
+        samplingOf: (entry) => this.#samplingOf(entry),
+        rulesOf: (request) => this.#rulesOf(request),
+        fillTableRow: (request, row) => this.#scheduler.fillTableRow(request, row),
+        fillCrossTableRow: (request, row) => this.#scheduler.fillCrossTableRow(request, row),
+      });
+      results.catch(() => undefined); // reported when its turn comes
+      outstanding.push({ step, results });
     }
   }
 
-  #complete(step: ScheduledStep, results: readonly (SampleResult | undefined)[]): void {
-    const ids = results.map((result) => result?.token ?? 0);
-    for (const { request, finishReason } of this.#scheduler.complete(step, ids)) {
-      const active = this.#active.get(request);
-      const result = results[step.entries.findIndex((entry) => entry.request === request)];
-      if (active === undefined || result === undefined) continue;
-      if (finishReason !== undefined) this.#retire(request);
-      active.generation.onToken(result, finishReason);
+  #complete(step: ScheduledStep, results: readonly EntryResult[]): void {
+    for (const [i, { request }] of step.entries.entries()) {
+      const candidates = results[i]?.candidates;
+      const purpose = this.#active.get(request)?.purpose;
+      if (candidates === undefined || purpose?.kind !== 'beams') continue;
+      purpose.candidates.set(request, candidates);
+    }
+    const ids = results.map((result) => result?.sample?.token ?? 0);
+    const { events, rounds } = this.#scheduler.complete(step, ids);
+    for (const { request, finishReason } of events) {
+      const purpose = this.#active.get(request)?.purpose;
+      const result = results[step.entries.findIndex((entry) => entry.request === request)]?.sample;
+      if (purpose?.kind !== 'tokens' || result === undefined) continue;
+      if (finishReason !== undefined) this.#retire([request]);
+      purpose.generation.onToken(result, finishReason);
+    }
+    for (const group of rounds) this.#advance(group);
+  }
+
+  #advance(group: BeamGroup): void {
+    const [first] = group.requests;
+    const purpose = first && this.#active.get(first)?.purpose;
+    if (purpose?.kind !== 'beams') return;
+    const { generation, candidates } = purpose;
+    const choices = generation.onRound(group.requests.map((beam) => candidates.get(beam) ?? []));
+    candidates.clear();
+    // The search may have been ended meanwhile.
+    if (first === undefined || !this.#active.has(first)) return;
+    if (choices !== undefined) {
+      this.#scheduler.advance(group, choices);
+      return;
+    }
+    this.#retire(group.requests);
+    this.#scheduler.finishGroup(group, 'stop');
+  }
+
+  #retire(requests: readonly Request[]): void {
+    for (const [i, request] of requests.entries()) {
+      this.#active.delete(request);
+      // Beams have one prompt.
+      if (i === 0) {
+        this.#totals.promptTokens += request.numPrompt;
+        this.#totals.encoderTokens += request.encoderInput?.length ?? 0;
+        this.#totals.cachedTokens += request.numCachedTokens;
+        this.#totals.preemptions += request.numPreemptions;
+      }
+      this.#totals.generatedTokens += request.tokens.length - request.numPrompt;
     }
   }
 
-  #retire(request: Request): void {
-    this.#active.delete(request);
-    this.#totals.promptTokens += request.numPrompt;
-    this.#totals.cachedTokens += request.numCachedTokens;
-    this.#totals.generatedTokens += request.tokens.length - request.numPrompt;
-    this.#totals.preemptions += request.numPreemptions;
+  #samplingOf({ request, kvLength }: StepEntry): SamplingParams | undefined {
+    const purpose = this.#active.get(request)?.purpose;
+    if (purpose === undefined) throw new DisposedError('engine: a scheduled request has ended');
+    if (purpose.kind === 'beams') return undefined;
+    const { sampling } = purpose.generation;
+    if (!('at' in sampling)) return sampling;
+    const { tokens } = request;
+    const unknown = Array.from({ length: Math.max(0, kvLength - tokens.length) }, () => -1);
+    return sampling.at([...tokens.slice(0, kvLength), ...unknown]);
   }
 
-  #samplingOf(request: Request): SamplingParams {
-    const active = this.#active.get(request);
-    if (active === undefined) throw new DisposedError('engine: a scheduled request has ended');
-    return active.generation.sampling;
+  #rulesOf(request: Request): BeamRules | undefined {
+    const purpose = this.#active.get(request)?.purpose;
+    return purpose?.kind === 'beams' ? purpose.generation.rulesOf(request.tokens) : undefined;
   }
 
   #markStarted(step: ScheduledStep): void {
@@ -264,79 +360,29 @@ export class Generator {
     }
   }
 
-  /** Whether steps may be run on this residence. */
-  #isLive(residence: Residence): boolean {
-    return (
-      this.#failure === undefined && this.#recovering === undefined && this.#residence === residence
-    );
-  }
-
   /** Allocates what requests need beside the weights. */
-  #settle({ device, decoder }: PlacedModel): Residence {
-    const runner = new Runner(device, decoder, this.#limits, this.#scheduler.tableWidth);
-    return { device, decoder, runner };
-  }
-
-  #watch(residence: Residence): void {
-    void residence.device.failed.then((error) => this.#onFailure(residence, error));
-  }
-
-  #onFailure(residence: Residence, error: QuernError): void {
-    if (!this.#isLive(residence)) return;
-    if (error instanceof DeviceLostError && this.#recovery !== undefined) {
-      this.#recovering = this.#recover(this.#recovery, error);
-    } else {
-      this.#fail(error);
-    }
-  }
-
-  /** Goes on on a new device, or ends. Never rejects. */
-  async #recover(recovery: Recovery, lost: DeviceLostError): Promise<void> {
-    const { device } = this.#residence;
-    this.#scheduler.startOver();
-    // Before the new one is opened: there may not be memory for two.
-    device.dispose();
-    await device.gpu.lost;
-    try {
-      await recovery.replace(lost, (placed, signal) => this.#move(placed, signal));
-    } catch (error) {
-      if (error instanceof DeviceLostError) {
-        this.#fail(error);
-        recovery.tell('failed', error);
-      }
-    } finally {
-      this.#recovering = undefined;
-    }
-    if (this.#failure !== undefined) return;
-    this.#watch(this.#residence);
-    this.#start();
-  }
-
-  async #move(placed: PlacedModel, signal: AbortSignal): Promise<void> {
-    const residence = await setUpOn(placed.device, signal, async () => {
-      const settled = this.#settle(placed);
-      await orAbort(settled.runner.prepare(), signal);
-      return settled;
-    });
-    this.#lostTotals = sum(this.#lostTotals, this.#residence.runner.totals);
-    this.#residence = residence;
+  #settle({ device, model }: PlacedModel<GenerativeModel>, limits: ResolvedLimits): Runner {
+    const { tableWidth, crossTableWidth } = this.#scheduler;
+    return new Runner(device, model, limits, { tableWidth, crossTableWidth });
   }
 
   #fail(error: QuernError): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = error;
     this.#scheduler.failAll();
-    const ended = [...this.#active.values()];
+    const ended = new Set([...this.#active.values()].map(({ purpose }) => purpose.generation));
     this.#active.clear();
-    for (const { generation } of ended) generation.onError(error);
+    for (const generation of ended) generation.onError(error);
   }
 }
 
-function sum(a: Runner['totals'], b: Runner['totals']): Runner['totals'] {
-  const isTimed = a.gpuMs !== undefined || b.gpuMs !== undefined;
-  return {
-    steps: a.steps + b.steps,
-    dispatches: a.dispatches + b.dispatches,
-    ...(isTimed && { gpuMs: (a.gpuMs ?? 0) + (b.gpuMs ?? 0) }),
-  };
+function isDynamic({ scaling }: RopeConfig): boolean {
+  return scaling.type === 'dynamic';
+}
+
+function checkIds(name: string, ids: readonly number[], vocab: number): void {
+  const unknown = ids.find((id) => !(id >= 0 && id < vocab));
+  if (unknown === undefined) return;
+  throw new RequestError(
+    `request: the ${name} has token id ${unknown}, expected 0 to ${vocab - 1}; the tokenizer does not belong to this model`,
+    { param: name },
+  );
 }

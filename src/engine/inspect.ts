@@ -1,16 +1,18 @@
 import { openDevice, type Device } from '../gpu/device.ts';
 import { readBuffer } from '../gpu/readback.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
-import type { Decoder } from '../models/family.ts';
+import type { Decoder, Encoder, Seq2Seq, TokenModel } from '../models/family.ts';
 import { ConfigError, WeightFileError } from '../util/errors.ts';
 import { divCeil, roundUp } from '../util/arith.ts';
 import { toFloat32 } from '../weights/format/float.ts';
 import { headerLength, parseHeader, PREFIX_BYTES } from '../weights/format/safetensors.ts';
 import type { ModelSource } from '../weights/source.ts';
 import { GREEDY } from './core/sampling.ts';
-import { Generator } from './generator.ts';
+import { EncoderRunner } from './encoder_runner.ts';
+import { Generator, type Generation } from './generator.ts';
 import { resolveLimits } from './limits.ts';
-import { openModel, uploadModel } from './model.ts';
+import { openAnyModel, uploadModel, type ModelFiles } from './model.ts';
+import { greedyGeneration } from './seq2seq_sampling.ts';
 
 /** How far one value is from the reference's. */
 export interface TensorDifference {
@@ -72,10 +74,18 @@ export async function parity(
     device = await openDevice(options.gpu);
     const { vendor, architecture, description } = device.facts;
     adapter = [vendor, architecture, description].filter((name) => name !== '').join(' ');
-    const opened = await openModel(source, options.signal);
-    const expected = await readExpected(source, options.signal);
-    const loaded = await uploadModel(opened, device, { signal: options.signal });
-    return { dir, adapter, ...(await compare(device, loaded, expected, options)) };
+    const comparison = await compareAny(device, source, options);
+    const { tensors, greedy } = comparison;
+    const differences = Object.values(tensors);
+    if (differences.length === 0 && greedy === null) {
+      throw new WeightFileError(
+        EXPECTED,
+        'has no output that we name, expected logits, hidden_states.i, last_hidden_state or greedy_ids',
+      );
+    }
+    const { tolerance = 1e-4 } = options;
+    const agrees = differences.every(({ rel }) => rel <= tolerance);
+    return { dir, adapter, ok: agrees && (greedy?.equal ?? true), tensors, greedy };
   } catch (error) {
     options.signal?.throwIfAborted();
     const failure = device?.failure ?? error;
@@ -86,24 +96,46 @@ export async function parity(
   }
 }
 
-async function compare(
+type Comparison = Pick<ParityReport, 'tensors' | 'greedy'>;
+
+async function compareAny(
+  device: Device,
+  source: ModelSource,
+  options: ParityOptions,
+): Promise<Comparison> {
+  const { signal } = options;
+  const expected = await readExpected(source, signal);
+  const compare = await openAnyModel(
+    source,
+    {
+      decoder: (opened) => async () =>
+        compareDecoder(device, await uploadModel(opened, device, { signal }), expected, options),
+      encoder: (opened) => async () =>
+        compareEncoder(device, await uploadModel(opened, device, { signal }), expected),
+      seq2seq: (opened) => async () => {
+        const model = await uploadModel(opened, device, { signal });
+        return compareSeq2Seq(device, model, opened, expected, options);
+      },
+    },
+    signal,
+  );
+  return compare();
+}
+
+async function compareDecoder(
   device: Device,
   loaded: Decoder,
-  expected: ReadonlyMap<string, ReferenceTensor>,
-  { tolerance = 1e-4, kvDtype = 'f32' }: ParityOptions,
-): Promise<Pick<ParityReport, 'ok' | 'tensors' | 'greedy'>> {
-  const inputs = inputRows(expected);
+  expected: Reference,
+  { kvDtype = 'f32' }: ParityOptions,
+): Promise<Comparison> {
+  const inputs = inputRows(expected, 'input_ids');
   const prompt = idsOf(expected, 'prompt_ids');
   const greedyIds = idsOf(expected, 'greedy_ids');
   checkIds(loaded.vocab, [...inputs.map(({ ids }) => ids), prompt]);
 
-  const longest = Math.max(1, ...inputs.map(({ ids }) => ids.length));
+  const longest = longestOf(inputs);
   const contextLength = Math.max(longest, prompt.length + greedyIds.length);
-  // References run past max_position_embeddings where positions allow it.
-  const decoder = {
-    ...loaded,
-    maxPositions: Math.max(loaded.maxPositions, contextLength),
-  };
+  const decoder = { ...loaded, maxPositions: Math.max(loaded.maxPositions, contextLength) };
   const { window = 0 } = decoder.kv;
   const tokens = Math.max(contextLength, window + longest) + 2 * PAGE_SIZE;
   const limits = resolveLimits(
@@ -119,17 +151,113 @@ async function compare(
     device.facts,
   );
   const generator = new Generator(device, decoder, limits);
-  const tensors = await compareTensors(device, generator, inputs, expected);
-  const greedy = greedyIds.length > 0 ? await compareGreedy(generator, prompt, greedyIds) : null;
-  const differences = Object.values(tensors);
-  if (differences.length === 0 && greedy === null) {
-    throw new WeightFileError(
-      EXPECTED,
-      'has no output that we name, expected logits, hidden_states.i or greedy_ids',
-    );
+  const tensors = new Differences(device, expected);
+  for (const { ids, offset } of inputs) {
+    await tensors.add(await generator.runner.inspect(ids), offset, ids.length);
   }
-  const agrees = differences.every(({ rel }) => rel <= tolerance);
-  return { ok: agrees && (greedy?.equal ?? true), tensors, greedy };
+  const greedy =
+    greedyIds.length > 0
+      ? await compareGreedy(generator, { prompt, sampling: GREEDY }, greedyIds)
+      : null;
+  return { tensors: tensors.worst, greedy };
+}
+
+async function compareEncoder(
+  device: Device,
+  encoder: Encoder,
+  expected: Reference,
+): Promise<Comparison> {
+  const inputs = inputRows(expected, 'input_ids');
+  checkIds(
+    encoder.vocab,
+    inputs.map(({ ids }) => ids),
+  );
+  const types = expected.get('token_type_ids')?.values;
+  const runner = new EncoderRunner(device, encoder, 1);
+  const tensors = new Differences(device, expected);
+  const outputs = Object.entries(encoder.outputs).filter(([name, { columns = [name] }]) =>
+    columns.some((column) => expected.has(column)),
+  );
+  const names = outputs.map(([name]) => name);
+  for (const [row, { ids, offset }] of inputs.entries()) {
+    const typeIds = types && [...types.subarray(offset, offset + ids.length)];
+    const values = new Map(await runner.inspect({ ids, typeIds }, names));
+    for (const [name, { per, size, columns }] of outputs) {
+      const range = values.get(name);
+      values.delete(name);
+      if (range === undefined) continue;
+      const rows = per === 'token' ? ids.length : 1;
+      const first = per === 'token' ? offset : row;
+      await tensors.addColumns(columns ?? [name], range, { first, rows, size });
+    }
+    await tensors.add(values, offset, ids.length);
+  }
+  return { tensors: tensors.worst, greedy: null };
+}
+
+async function compareSeq2Seq(
+  device: Device,
+  loaded: Seq2Seq,
+  files: ModelFiles,
+  expected: Reference,
+  { kvDtype = 'f32' }: ParityOptions,
+): Promise<Comparison> {
+  const inputs = inputRows(expected, 'input_ids');
+  const targets = inputRows(expected, 'decoder_input_ids');
+  const [start, ...greedyIds] = idsOf(expected, 'greedy_ids');
+  checkIds(
+    loaded.encoder.vocab,
+    inputs.map(({ ids }) => ids),
+  );
+  checkIds(
+    loaded.decoder.vocab,
+    targets.map(({ ids }) => ids),
+  );
+  const inputLength = longestOf(inputs);
+  const longest = longestOf(targets);
+  const contextLength = Math.max(longest, 1 + greedyIds.length);
+  const atLeast = <Model extends TokenModel>(model: Model, length: number): Model => ({
+    ...model,
+    maxPositions: Math.max(model.maxPositions, length),
+  });
+  const model: Seq2Seq = {
+    ...loaded,
+    encoder: atLeast(loaded.encoder, inputLength),
+    decoder: atLeast(loaded.decoder, contextLength),
+  };
+  const pages = divCeil(contextLength, PAGE_SIZE) + divCeil(inputLength, PAGE_SIZE) + 2;
+  const limits = resolveLimits(
+    {
+      contextLength,
+      inputLength,
+      kvTokens: pages * PAGE_SIZE,
+      pageSize: PAGE_SIZE,
+      kvDtype,
+      maxSequences: 1,
+      tokenBudget: longest,
+    },
+    model.decoder,
+    device.facts,
+    model.encoder,
+  );
+  const generator = new Generator(device, model, limits);
+  const tensors = new Differences(device, expected);
+  for (const [row, { ids, offset }] of inputs.entries()) {
+    await tensors.add(await generator.runner.inspectEncoder(ids), offset, ids.length);
+    const target = targets[row];
+    if (target === undefined) continue;
+    const values = await generator.runner.inspect(target.ids, ids.length);
+    await tensors.add(values, target.offset, target.ids.length);
+  }
+  const greedy =
+    start !== undefined && greedyIds.length > 0
+      ? await compareGreedy(
+          generator,
+          greedyOf(files, start, inputs[0]?.ids ?? [], 1 + greedyIds.length),
+          greedyIds,
+        )
+      : null;
+  return { tensors: tensors.worst, greedy };
 }
 
 interface InputRow {
@@ -138,39 +266,78 @@ interface InputRow {
   readonly offset: number;
 }
 
-async function compareTensors(
-  device: Device,
-  generator: Generator,
-  inputs: readonly InputRow[],
-  expected: ReadonlyMap<string, ReferenceTensor>,
-): Promise<Record<string, TensorDifference>> {
-  const tensors: Record<string, TensorDifference> = {};
-  for (const { ids, offset } of inputs) {
-    const values = await generator.runner.inspect(ids);
+/** The most probable tokens; under the rules of generation_config.json, where there is one. */
+function greedyOf(
+  files: ModelFiles,
+  startId: number,
+  encoderInput: readonly number[],
+  maxLength: number,
+): Pick<Generation, 'prompt' | 'encoderInput' | 'sampling'> {
+  if (Object.keys(files.generationConfig).length === 0) {
+    return { prompt: [startId], encoderInput, sampling: GREEDY };
+  }
+  return greedyGeneration(files, encoderInput, maxLength);
+}
+
+/** The largest differences found, by tensor. */
+class Differences {
+  readonly worst: Record<string, TensorDifference> = {};
+  readonly #device: Device;
+  readonly #expected: Reference;
+
+  constructor(device: Device, expected: Reference) {
+    this.#device = device;
+    this.#expected = expected;
+  }
+
+  /**
+   * Compares values with one row per token.
+   *
+   * @param first - token of the reference that row 0 belongs to
+   */
+  async add(
+    values: ReadonlyMap<string, GPUBufferBinding>,
+    first: number,
+    rows: number,
+  ): Promise<void> {
     for (const [name, range] of values) {
-      const reference = expected.get(name);
-      if (reference === undefined) continue;
-      const size = reference.shape.at(-1) ?? 0;
-      const bytes = await readBuffer(device, { ...range, size: ids.length * size * 4 });
-      const want = reference.values.subarray(offset * size, (offset + ids.length) * size);
-      tensors[name] = worse(tensors[name], difference(new Float32Array(bytes), want));
+      const size = this.#expected.get(name)?.shape.at(-1) ?? 0;
+      await this.addColumns([name], range, { first, rows, size });
     }
   }
-  return tensors;
+
+  /** Compares one value whose columns have names of their own, or all one name. */
+  async addColumns(
+    names: readonly string[],
+    range: GPUBufferBinding,
+    { first, rows, size }: { readonly first: number; readonly rows: number; readonly size: number },
+  ): Promise<void> {
+    if (!names.some((name) => this.#expected.has(name))) return;
+    const bytes = await readBuffer(this.#device, { ...range, size: rows * size * 4 });
+    const all = new Float32Array(bytes);
+    const width = size / names.length;
+    for (const [column, name] of names.entries()) {
+      const reference = this.#expected.get(name);
+      if (reference === undefined) continue;
+      const ours = all.filter((_, i) => Math.floor((i % size) / width) === column);
+      const want = reference.values.subarray(first * width, (first + rows) * width);
+      this.worst[name] = worse(this.worst[name], difference(ours, want));
+    }
+  }
 }
 
 function compareGreedy(
   generator: Generator,
-  prompt: readonly number[],
+  generation: Pick<Generation, 'prompt' | 'encoderInput' | 'sampling'> &
+    Partial<Pick<Generation, 'stopIds'>>,
   expected: readonly number[],
 ): Promise<NonNullable<ParityReport['greedy']>> {
   const actual: number[] = [];
   return new Promise((resolve, reject) => {
     generator.add({
-      prompt,
-      maxTokens: expected.length,
       stopIds: new Set(),
-      sampling: GREEDY,
+      ...generation,
+      maxTokens: expected.length,
       onToken({ token }, finishReason) {
         actual.push(token);
         if (finishReason === undefined) return;
@@ -206,10 +373,9 @@ interface ReferenceTensor {
   readonly values: Float32Array;
 }
 
-async function readExpected(
-  source: ModelSource,
-  signal?: AbortSignal,
-): Promise<ReadonlyMap<string, ReferenceTensor>> {
+type Reference = ReadonlyMap<string, ReferenceTensor>;
+
+async function readExpected(source: ModelSource, signal?: AbortSignal): Promise<Reference> {
   const file = await source.open(EXPECTED, signal);
   if (file === undefined) {
     throw new WeightFileError(EXPECTED, `missing in ${source.name}, expected reference outputs`);
@@ -245,12 +411,17 @@ async function readExpected(
   );
 }
 
-/** The rows of `input_ids` without the padding on their right. */
-function inputRows(expected: ReadonlyMap<string, ReferenceTensor>): readonly InputRow[] {
-  const inputs = expected.get('input_ids');
+/** The rows of `input_ids` without the padding on their right, or of `decoder_input_ids`, which have none. */
+function inputRows(
+  expected: Reference,
+  name: 'input_ids' | 'decoder_input_ids',
+): readonly InputRow[] {
+  const inputs = expected.get(name);
   if (inputs === undefined) return [];
-  const [batch = 0, tokens = 0] = inputs.shape;
-  const mask = expected.get('attention_mask')?.values;
+  // Multiple choice has an axis of choices between them.
+  const tokens = inputs.shape.at(-1) ?? 0;
+  const batch = inputs.shape.slice(0, -1).reduce((n, size) => n * size, 1);
+  const mask = name === 'input_ids' ? expected.get('attention_mask')?.values : undefined;
   return Array.from({ length: batch }, (_, row) => {
     const offset = row * tokens;
     const ids = [...inputs.values.subarray(offset, offset + tokens)];
@@ -259,7 +430,11 @@ function inputRows(expected: ReadonlyMap<string, ReferenceTensor>): readonly Inp
   }).filter(({ ids }) => ids.length > 0);
 }
 
-function idsOf(expected: ReadonlyMap<string, ReferenceTensor>, name: string): readonly number[] {
+function longestOf(rows: readonly InputRow[]): number {
+  return Math.max(1, ...rows.map(({ ids }) => ids.length));
+}
+
+function idsOf(expected: Reference, name: string): readonly number[] {
   return [...(expected.get(name)?.values ?? [])];
 }
 

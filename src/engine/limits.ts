@@ -1,6 +1,6 @@
 import type { DeviceFacts } from '../gpu/device.ts';
 import { KV_DTYPES, kvBytesPerPage, type KvDType } from '../kernels/kv_cache.ts';
-import type { Decoder } from '../models/family.ts';
+import type { Decoder, TokenModel } from '../models/family.ts';
 import { divCeil } from '../util/arith.ts';
 import { DeviceLimitError, RequestError } from '../util/errors.ts';
 import { describeValue } from '../util/objects.ts';
@@ -31,8 +31,18 @@ export interface EngineLimits {
   readonly measureGpuTime?: boolean;
 }
 
+/** Sizes an encoder-decoder is set up with; `contextLength` is of the decoder, and at most 512 by default. */
+export interface Seq2SeqLimits extends EngineLimits {
+  /** Most tokens of a text to read; default: the model's own, at most 1024. */
+  readonly inputLength?: number;
+}
+
 /** Every size decided. */
 export interface ResolvedLimits {
+  /** Most tokens of an encoder's input; 0 if there is no encoder. */
+  readonly inputLength: number;
+  /** Most tokens of encoders' inputs in one step; a longer one is alone in its step. */
+  readonly encoderBudget: number;
   readonly contextLength: number;
   readonly pages: number;
   readonly kvDtype: KvDType;
@@ -46,41 +56,50 @@ export interface ResolvedLimits {
 /** The most of each size that is not a slip of the pen. */
 const MAXIMA = {
   contextLength: 2 ** 24,
+  inputLength: 2 ** 24,
   kvTokens: 2 ** 40,
   pageSize: 1024,
   maxSequences: 1024,
   tokenBudget: 2 ** 16,
   maxInFlight: 64,
-} as const satisfies Partial<Record<keyof EngineLimits, number>>;
+} as const satisfies Partial<Record<keyof Seq2SeqLimits, number>>;
 
 /** Longest context that an engine takes unasked, in tokens. */
 export const DEFAULT_CONTEXT = 4096;
+/** The same of an encoder-decoder's decoder and encoder: one is given a text and makes a shorter one. */
+const DEFAULT_OUTPUT = 512;
+const DEFAULT_INPUT = 1024;
 
 /**
  * Fills in the sizes that were not given and checks them against the model and the device.
  *
+ * @param encoder - of an encoder-decoder; its keys and values share the cache
  * @throws {RequestError} if a size is no integer in its range, the KV type is unknown, or the context is longer than the
  *   model's
  * @throws {DeviceLimitError} if the KV cache does not fit in the device's bindings
  */
 export function resolveLimits(
-  limits: EngineLimits,
-  { kv, maxPositions, rope }: Decoder,
+  limits: Seq2SeqLimits,
+  { kv, maxPositions, ropes }: Pick<Decoder, 'kv' | 'maxPositions' | 'ropes'>,
   facts: DeviceFacts,
+  encoder?: Pick<TokenModel, 'maxPositions' | 'ropes'>,
 ): ResolvedLimits {
   checkOptions(limits);
   const { kvDtype = 'f16', pageSize = 16, maxSequences = 8, maxInFlight = 2 } = limits;
-  const contextLength = limits.contextLength ?? Math.min(maxPositions, DEFAULT_CONTEXT);
-  // Dynamic scaling is for going past the trained length.
-  if (contextLength > maxPositions && rope.scaling.type !== 'dynamic') {
-    throw new RequestError(
-      `load: contextLength is ${contextLength}, expected at most the model's max_position_embeddings ${maxPositions}`,
-      { param: 'contextLength' },
-    );
+  const defaultContext = encoder === undefined ? DEFAULT_CONTEXT : DEFAULT_OUTPUT;
+  const contextLength = limits.contextLength ?? Math.min(maxPositions, defaultContext);
+  checkLength('contextLength', contextLength, { maxPositions, ropes });
+  let inputLength = 0;
+  if (encoder !== undefined) {
+    inputLength = limits.inputLength ?? Math.min(encoder.maxPositions, DEFAULT_INPUT);
+    checkLength('inputLength', inputLength, encoder);
   }
   const tokenBudget = Math.max(limits.tokenBudget ?? (facts.isSoftware ? 64 : 256), maxSequences);
 
-  const kvTokens = limits.kvTokens ?? 2 * contextLength;
+  // Two conversations; or four beams and a text that waits.
+  const kvTokens =
+    limits.kvTokens ??
+    (encoder === undefined ? 2 * contextLength : 4 * contextLength + 2 * inputLength);
   const most = maxPages(kvBytesPerPage({ ...kv, pageSize, dtype: kvDtype }), facts);
   const wanted = divCeil(kvTokens, pageSize);
   if (most === 0 || (wanted > most && limits.kvTokens !== undefined)) {
@@ -93,6 +112,8 @@ export function resolveLimits(
   }
   return {
     contextLength,
+    inputLength,
+    encoderBudget: encoderBudget(facts),
     pages: Math.min(wanted, most),
     kvDtype,
     pageSize,
@@ -103,8 +124,27 @@ export function resolveLimits(
   };
 }
 
+/** Tokens of an encoder's step: enough to fill a GPU, and no longer than others may wait on a processor. */
+export function encoderBudget({ isSoftware }: Pick<DeviceFacts, 'isSoftware'>): number {
+  return isSoftware ? 256 : 2048;
+}
+
+/** @throws {RequestError} if a sequence may be longer than the model was made for */
+function checkLength(
+  name: 'contextLength' | 'inputLength',
+  length: number,
+  { maxPositions, ropes }: Pick<TokenModel, 'maxPositions' | 'ropes'>,
+): void {
+  // Dynamic scaling is for going past the trained length.
+  if (length <= maxPositions || ropes.some(({ scaling }) => scaling.type === 'dynamic')) return;
+  throw new RequestError(
+    `load: ${name} is ${length}, expected at most the model's max_position_embeddings ${maxPositions}`,
+    { param: name },
+  );
+}
+
 /** @throws {RequestError} if a size is no integer in its range, or the KV type is unknown */
-export function checkOptions(limits: EngineLimits): void {
+export function checkOptions(limits: Seq2SeqLimits): void {
   for (const [name, most] of Object.entries(MAXIMA)) {
     const value: unknown = { ...limits }[name];
     if (value === undefined) continue;

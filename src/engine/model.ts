@@ -1,7 +1,7 @@
 import type { Device } from '../gpu/device.ts';
 import { ConfigReader } from '../models/config.ts';
-import type { Decoder, DecoderFamily } from '../models/family.ts';
-import { familyOf } from '../models/registry.ts';
+import type { Family, ModelKind, Models } from '../models/family.ts';
+import { familyOf, kindOf } from '../models/registry.ts';
 import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 import { ConfigError, TokenizerError } from '../util/errors.ts';
 import { isRecord } from '../util/objects.ts';
@@ -46,29 +46,68 @@ async function readModelConfig(source: ModelSource, signal?: AbortSignal): Promi
   return new ConfigReader(json);
 }
 
-/** A model whose files have been found and checked. Nothing of it is on a GPU. */
-export interface OpenedModel {
+/** What the files of a model say. */
+export interface ModelFiles {
   readonly name: string;
   readonly modelType: string;
   readonly parameters: number;
   readonly config: ConfigReader;
-  readonly family: DecoderFamily;
-  readonly defaults: GenerationDefaults;
+  /** generation_config.json, if there is one. */
+  readonly generationConfig: Readonly<Record<string, unknown>>;
   readonly checkpoint: Checkpoint;
 }
 
+/** A model whose files have been found and checked. Nothing of it is on a GPU. */
+export interface OpenedModel<Model> extends ModelFiles {
+  readonly family: Family<Model>;
+}
+
 /**
- * Reads configuration and weight headers.
+ * Reads configuration and weight headers of a model of a certain kind.
  *
  * @throws {ConfigError} if the configuration is missing, damaged or of a model we cannot run
  * @throws {WeightFileError} if a weight file is missing or damaged
  * @throws {DownloadError} if a file cannot be read
  * @throws `signal.reason` when aborted
  */
-export async function openModel(source: ModelSource, signal?: AbortSignal): Promise<OpenedModel> {
+export async function openModel<K extends ModelKind>(
+  source: ModelSource,
+  kind: K,
+  signal?: AbortSignal,
+): Promise<OpenedModel<Models[K]>> {
   const config = await readModelConfig(source, signal);
-  const family = familyOf(config);
-  const defaults = await readDefaults(source, config, signal);
+  return openAs(source, config, kind, signal);
+}
+
+/**
+ * Reads configuration and weight headers of a model of any kind, and hands them to the function for its kind.
+ *
+ * @throws as {@link openModel}
+ */
+export async function openAnyModel<T>(
+  source: ModelSource,
+  use: { readonly [K in ModelKind]: (opened: OpenedModel<Models[K]>) => T },
+  signal?: AbortSignal,
+): Promise<T> {
+  const config = await readModelConfig(source, signal);
+  switch (kindOf(config)) {
+    case 'decoder':
+      return use.decoder(await openAs(source, config, 'decoder', signal));
+    case 'encoder':
+      return use.encoder(await openAs(source, config, 'encoder', signal));
+    case 'seq2seq':
+      return use.seq2seq(await openAs(source, config, 'seq2seq', signal));
+  }
+}
+
+async function openAs<K extends ModelKind>(
+  source: ModelSource,
+  config: ConfigReader,
+  kind: K,
+  signal: AbortSignal | undefined,
+): Promise<OpenedModel<Models[K]>> {
+  const family = familyOf(config, kind);
+  const generationConfig = await readGenerationConfig(source, signal);
   const checkpoint = await openCheckpoint(source, signal);
   return {
     name: source.name,
@@ -76,7 +115,7 @@ export async function openModel(source: ModelSource, signal?: AbortSignal): Prom
     parameters: countParameters(checkpoint),
     config,
     family,
-    defaults,
+    generationConfig,
     checkpoint,
   };
 }
@@ -90,18 +129,18 @@ export async function openModel(source: ModelSource, signal?: AbortSignal): Prom
  * @throws {OutOfMemoryError} if the GPU cannot hold the weights
  * @throws `signal.reason` when aborted
  */
-export async function uploadModel(
-  { config, family, checkpoint }: OpenedModel,
+export async function uploadModel<Model>(
+  { config, family, checkpoint }: OpenedModel<Model>,
   device: Device,
   { signal, onProgress }: LoadModelOptions = {},
-): Promise<Decoder> {
+): Promise<Model> {
   const loader = new WeightLoader(device, checkpoint);
-  const decoder = family.load(config, new WeightScope(loader));
+  const model = family.load(config, new WeightScope(loader));
   await loader.upload({
     ...(signal && { signal }),
     onProgress: (progress) => onProgress?.({ phase: 'weights', ...progress }),
   });
-  return decoder;
+  return model;
 }
 
 /**
@@ -146,29 +185,41 @@ export async function loadTokenizer(
   });
 }
 
-async function readDefaults(
+async function readGenerationConfig(
   source: ModelSource,
-  config: ConfigReader,
-  signal?: AbortSignal,
-): Promise<GenerationDefaults> {
+  signal: AbortSignal | undefined,
+): Promise<Readonly<Record<string, unknown>>> {
   const file = 'generation_config.json';
   const fail = (message: string, options?: ErrorOptions): ConfigError =>
     new ConfigError(`${file}: ${message}`, options);
   const json = (await readJson(source, file, fail, signal)) ?? {};
   if (!isRecord(json)) throw fail('not an object, expected generation defaults');
+  return json;
+}
 
+/**
+ * What generation_config.json, or config.json, says replies should be like.
+ *
+ * @throws {ConfigError} if a value is not what its key is for
+ */
+export function generationDefaults({
+  generationConfig: json,
+  config,
+}: Pick<ModelFiles, 'generationConfig' | 'config'>): GenerationDefaults {
   const number = (key: string, fallback: number, min: number, max: number): number => {
     const value = json[key] ?? fallback;
     if (typeof value === 'number' && value >= min && value <= max) return value;
     throw new ConfigError(
-      `${file}: "${key}" is ${JSON.stringify(value)}, expected a number from ${min} to ${max}`,
+      `generation_config.json: "${key}" is ${JSON.stringify(value)}, expected a number from ${min} to ${max}`,
       { key },
     );
   };
   const integer = (key: string, fallback: number, min: number): number => {
     const value = number(key, fallback, min, 2 ** 31 - 1);
     if (Number.isInteger(value)) return value;
-    throw new ConfigError(`${file}: "${key}" is ${value}, expected an integer`, { key });
+    throw new ConfigError(`generation_config.json: "${key}" is ${value}, expected an integer`, {
+      key,
+    });
   };
   const hasMaxTokens = (json['max_new_tokens'] ?? undefined) !== undefined;
   // Transformers generates greedily unless do_sample asks for more.

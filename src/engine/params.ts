@@ -4,7 +4,7 @@ import { describeValue, isRecord } from '../util/objects.ts';
 import type { GenerationParams } from './openai.ts';
 import type { SamplingParams } from './core/sampling.ts';
 import type { GenerationDefaults } from './model.ts';
-import { MAX_LOGIT_BIAS } from './step_state.ts';
+import { MAX_LOGIT_BIAS } from './step_regions.ts';
 
 /** What a request asks for, checked, with the defaults filled in. */
 export interface ResolvedParams {

@@ -1,12 +1,12 @@
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { Generator } from './generator.ts';
 import type { KernelCheck } from './kernel_check.ts';
-import type { GenerationDefaults, OpenedModel } from './model.ts';
+import type { GenerationDefaults, ModelFiles } from './model.ts';
 import type { ResolvedLimits } from './limits.ts';
 import type { ResolvedParams } from './params.ts';
 
 /** What is known of a loaded model, whatever device it is on. */
-export interface ModelFacts extends Pick<OpenedModel, 'name' | 'modelType' | 'parameters'> {
+export interface ModelFacts extends Pick<ModelFiles, 'name' | 'modelType' | 'parameters'> {
   readonly layers: number;
   readonly vocab: number;
   readonly defaults: GenerationDefaults;

@@ -1,19 +1,18 @@
 /** What becomes of a lost device. @module */
 import type { Device } from '../gpu/device.ts';
-import type { Decoder } from '../models/family.ts';
 import { DeviceLostError } from '../util/errors.ts';
 import type { RecoveryEvent } from './api.ts';
 import { messageOf } from './failure.ts';
 
 /** A device and a model whose weights are on it. Whoever has it disposes the device. */
-export interface PlacedModel {
+export interface PlacedModel<Model> {
   readonly device: Device;
-  readonly decoder: Decoder;
+  readonly model: Model;
 }
 
-export interface RecoveryOptions {
+export interface RecoveryOptions<Model> {
   /** Opens a device and puts the weights on it, as at load; leaves nothing behind when it rejects. */
-  readonly place: (signal: AbortSignal) => Promise<PlacedModel>;
+  readonly place: (signal: AbortSignal) => Promise<PlacedModel<Model>>;
   readonly onRecovery?: ((event: RecoveryEvent) => void) | undefined;
   /** Monotonic clock in milliseconds; default `performance.now`. */
   readonly now?: (() => number) | undefined;
@@ -24,16 +23,16 @@ const MAX_ATTEMPTS = 2;
 const WINDOW_MS = 60_000;
 
 /** Replaces lost devices, as often as is sensible, and tells of it. */
-export class Recovery {
-  readonly #place: RecoveryOptions['place'];
-  readonly #onRecovery: RecoveryOptions['onRecovery'];
+export class Recovery<Model> {
+  readonly #place: RecoveryOptions<Model>['place'];
+  readonly #onRecovery: RecoveryOptions<Model>['onRecovery'];
   readonly #now: () => number;
   readonly #stopped: AbortController = new AbortController();
   /** When the latest attempts began. */
   #attemptsMs: readonly number[] = [];
   #count = 0;
 
-  constructor({ place, onRecovery, now = () => performance.now() }: RecoveryOptions) {
+  constructor({ place, onRecovery, now = () => performance.now() }: RecoveryOptions<Model>) {
     this.#place = place;
     this.#onRecovery = onRecovery;
     this.#now = now;
@@ -53,7 +52,7 @@ export class Recovery {
    */
   async replace(
     lost: DeviceLostError,
-    move: (placed: PlacedModel, signal: AbortSignal) => Promise<void>,
+    move: (placed: PlacedModel<Model>, signal: AbortSignal) => Promise<void>,
   ): Promise<void> {
     const { signal } = this.#stopped;
     for (let latest = lost; ;) {

@@ -2,6 +2,7 @@ import type { Device } from '../gpu/device.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import type { Recording } from '../gpu/recording.ts';
+import type { Region } from '../gpu/state_buffer.ts';
 import type { Counts, Dim, Tensor } from '../gpu/tensor.ts';
 import { PassTimer } from '../gpu/timing.ts';
 import { createKvLayer, type KvLayer } from '../kernels/kv_cache.ts';
@@ -14,34 +15,71 @@ import {
   type SampleMemory,
   type SampleResult,
 } from '../kernels/sample.ts';
+import {
+  BEAM_RESULT_WORDS,
+  beamCandidates,
+  decodeBeamRow,
+  type BeamCandidate,
+} from '../kernels/beam_candidates.ts';
+import { copyPages } from '../kernels/copy_pages.ts';
 import { gatherRows } from '../kernels/gather_rows.ts';
-import type { Decoder } from '../models/family.ts';
+import type { Decoder, Seq2Seq } from '../models/family.ts';
 import type { Step } from '../nn/step.ts';
-import type { EngineStats } from './api.ts';
 import type { Request } from './core/request.ts';
-import { usesHistory, type SamplingParams } from './core/sampling.ts';
-import type { ScheduledStep } from './core/scheduled_step.ts';
+import { GREEDY, usesHistory, type SamplingParams } from './core/sampling.ts';
+import type { ScheduledStep, StepEntry } from './core/scheduled_step.ts';
+import { EncoderBatches } from './encoder_batches.ts';
 import type { ResolvedLimits } from './limits.ts';
-import { StepState } from './step_state.ts';
+import type { RunnerTotals, StepRunner } from './residency.ts';
+import type { TableWidths } from './step_regions.ts';
+import {
+  fillPages,
+  StepState,
+  type BeamRules,
+  type PlannedEntry,
+  type TableRows,
+} from './step_state.ts';
 
-/** Name under which a recording keeps the sampler's results. */
+/** Names under which a recording keeps the sampler's results, and those of beams. */
 const RESULTS = 'results';
+const BEAMS = 'beams';
+
+/** An encoder's task whose result is only stored for the decoder. */
+const STORE = { outputs: [], selects: false };
+
+/** What one entry of a step brought, if it sampled: a token, or the candidates of a beam. */
+export interface EntryResult {
+  readonly sample?: SampleResult;
+  readonly candidates?: readonly BeamCandidate[];
+}
+
+/** What a step needs to know of its requests. */
+export interface StepSource extends TableRows {
+  /** How the next token is chosen; undefined for a beam. */
+  samplingOf(entry: StepEntry): SamplingParams | undefined;
+  /** What the next tokens of a beam are chosen from. */
+  rulesOf(request: Request): BeamRules | undefined;
+}
 
 /**
  * Runs scheduled steps on the GPU: fills step state, replays the recording for the step's size, reads back ids.
  * Everything is allocated here, once; a step encodes one compute pass and creates no GPU object.
  */
-export class Runner {
+export class Runner implements StepRunner {
   readonly #device: Device;
   readonly #decoder: Decoder;
   readonly #limits: ResolvedLimits;
+  readonly #widths: TableWidths;
   readonly #state: StepState;
   readonly #layers: readonly KvLayer[];
   readonly #memory: SampleMemory;
   readonly #ring: ReadbackRing;
+  /** The encoder whose results the decoder attends to, if it has one. */
+  readonly #encoders: EncoderBatches | undefined;
   /** Tokens a recording is made for: one stream, as many as the few-row kernels take, and the most. */
   readonly #capacities: readonly number[];
-  readonly #recordings = new Map<number, Promise<Recording>>();
+  /** By capacity, and whether there are beams. */
+  readonly #recordings = new Map<string, Promise<Recording>>();
   #steps = 0;
   #dispatches = 0;
   readonly #timer: PassTimer | undefined;
@@ -50,16 +88,22 @@ export class Runner {
   /**
    * Allocates the KV cache and step state.
    *
-   * @param tableWidth - entries in a sequence's block table
    * @throws {DeviceLimitError} if the device cannot hold them; running out of memory shows at {@link prepare}
    */
-  constructor(device: Device, decoder: Decoder, limits: ResolvedLimits, tableWidth: number) {
+  constructor(
+    device: Device,
+    model: Decoder | Seq2Seq,
+    limits: ResolvedLimits,
+    widths: TableWidths,
+  ) {
+    const decoder = 'decoder' in model ? model.decoder : model;
     const { maxSequences, pageSize, kvDtype, pages, maxInFlight, tokenBudget } = limits;
     this.#device = device;
     this.#decoder = decoder;
     this.#limits = limits;
+    this.#widths = widths;
     this.#capacities = [1, FEW_ROWS, tokenBudget].filter((capacity) => capacity <= tokenBudget);
-    this.#state = new StepState(device, decoder, limits, tableWidth);
+    this.#state = new StepState(device, decoder, limits, widths);
     const { layers, kvHeads, headDim } = decoder.kv;
     const shape = { kvHeads, headDim, pageSize, dtype: kvDtype };
     this.#layers = Array.from({ length: layers }, () => createKvLayer(device, pages, shape));
@@ -68,11 +112,20 @@ export class Runner {
       history: device.createTensor('state', 'token history', 'u32', history),
       lastTokens: device.createTensor('state', 'last tokens', 'u32', [maxSequences]),
     };
-    this.#ring = new ReadbackRing(device, maxInFlight + 1, maxSequences * SAMPLE_RESULT_WORDS * 4);
+    let resultWords = SAMPLE_RESULT_WORDS;
+    if ('decoder' in model) {
+      resultWords += BEAM_RESULT_WORDS;
+      this.#encoders = new EncoderBatches(device, model.encoder, {
+        crossWidth: widths.crossTableWidth,
+        use: (hidden, step, attention) =>
+          model.storeCross(hidden, step, { attention, kv: (layer) => this.#layer(layer) }),
+      });
+    }
+    this.#ring = new ReadbackRing(device, maxInFlight + 1, maxSequences * resultWords * 4);
     if (limits.measureGpuTime) this.#timer = PassTimer.create(device, maxInFlight + 1);
   }
 
-  get totals(): Pick<EngineStats['totals'], 'steps' | 'dispatches' | 'gpuMs'> {
+  get totals(): RunnerTotals {
     const gpuMs = this.#timer && { gpuMs: this.#gpuMs };
     return { steps: this.#steps, dispatches: this.#dispatches, ...gpuMs };
   }
@@ -86,37 +139,54 @@ export class Runner {
   async prepare(): Promise<void> {
     // The largest first: the others then find all the scratch memory they need.
     const largestFirst = this.#capacities.toReversed();
-    await Promise.all(largestFirst.map((capacity) => this.#recordingFor(capacity)));
+    await Promise.all(largestFirst.map((capacity) => this.#recordingFor(capacity, false)));
+    await this.#encoders?.prepare([{ ids: [0, 0] }], STORE);
     await this.#device.settled();
   }
 
   /**
    * Submits one step. The scheduler may change as soon as this returns: all that the step needs has been copied.
    *
-   * @param samplingOf - sampling parameters of each entry's request
-   * @returns when submitted, a promise of one result for each entry of the step; undefined for those that do not sample
+   * @returns when submitted, a promise of a result for each entry of the step; empty for those that do not sample
    * @throws {QuernError} if the device has failed
    */
   async submit(
     step: ScheduledStep,
-    samplingOf: (request: Request) => SamplingParams,
-    fillTableRow: (request: Request, row: Uint32Array) => void,
-  ): Promise<{ readonly results: Promise<readonly (SampleResult | undefined)[]> }> {
-    const counts = this.#state.fill(step, samplingOf, fillTableRow);
-    const histories = step.entries
-      .filter(({ isFirst, request }) => isFirst && usesHistory(samplingOf(request)))
-      .map(({ slot, request }) => ({ slot, words: this.#historyOf(request) }));
-    const topCounts = step.entries.map(({ request }) =>
-      Math.min(samplingOf(request).topLogprobs ?? 0, this.#decoder.vocab),
-    );
-    const recording = await this.#recordingFor(step.numTokens);
+    source: StepSource,
+  ): Promise<{ readonly results: Promise<readonly EntryResult[]> }> {
+    const { encodes } = step;
+    const planned = step.entries.map((entry): PlannedEntry => {
+      const { request } = entry;
+      return {
+        entry,
+        sampling: source.samplingOf(entry) ?? GREEDY,
+        rules: source.rulesOf(request),
+      };
+    });
+    const counts = this.#state.fill(step, planned, source);
+    const histories = planned
+      .filter(({ entry, sampling }) => entry.isFirst && usesHistory(sampling))
+      .map(({ entry: { slot, request } }) => ({ slot, words: this.#historyOf(request) }));
+    const crossRows = encodes.map((request) => {
+      const row = new Uint32Array(this.#widths.crossTableWidth);
+      source.fillCrossTableRow(request, row);
+      return row;
+    });
+    const inputs = encodes.map(({ encoderInput = [] }) => ({ ids: encoderInput }));
+    const hasBeams = planned.some(({ rules }) => rules !== undefined);
+    const recording = await this.#recordingFor(step.numTokens, hasBeams);
+    const encode = inputs.length > 0 ? await this.#encoders?.prepare(inputs, STORE) : undefined;
     this.#device.throwIfFailed();
 
     for (const { slot, words } of histories) this.#writeHistory(slot, words);
     this.#state.upload(step.numTokens);
+    const encoding = encode?.((i, row) => row.set(crossRows[i] ?? []));
     const { gpu } = this.#device;
     const encoder = gpu.createCommandEncoder();
     const pass = encoder.beginComputePass(this.#timer?.pass);
+    if (encoding !== undefined) {
+      this.#dispatches += encoding.recording.replay(pass, encoding.counts);
+    }
     this.#dispatches += recording.replay(pass, counts);
     this.#steps += 1;
     pass.end();
@@ -124,27 +194,50 @@ export class Runner {
     const readResults = this.#copyResults(encoder, recording, counts);
     gpu.queue.submit([encoder.finish()]);
     const timed = readTime?.().then((ms) => (this.#gpuMs += ms));
+    const topCounts = planned.map(({ sampling }) =>
+      Math.min(sampling.topLogprobs ?? 0, this.#decoder.vocab),
+    );
     const results =
       readResults === undefined
-        ? gpu.queue.onSubmittedWorkDone().then(() => step.entries.map(() => undefined))
-        : readResults((bytes) => decodeResults(step, bytes, topCounts));
+        ? gpu.queue.onSubmittedWorkDone().then(() => planned.map(() => ({})))
+        : readResults((bytes) => decodeResults(planned, bytes, topCounts));
     return { results: Promise.all([results, timed]).then(([result]) => result) };
   }
 
   /**
-   * Encodes the reading of the sampler's results, up to the last row's id where no log-probabilities were asked for;
-   * undefined if the step has none.
+   * Encodes the reading of the sampler's results, up to the last row's id where no log-probabilities were asked for, and
+   * of the beams' candidates; undefined if the step samples nothing.
    */
   #copyResults(
     encoder: GPUCommandEncoder,
     recording: Recording,
     { samples, candidates }: Counts,
   ): ReturnType<ReadbackRing['copy']> | undefined {
-    const source = recording.kept(RESULTS);
-    if (samples === 0 || source === undefined) return undefined;
-    const lastRowWords = candidates > 0 ? SAMPLE_RESULT_WORDS : 2;
-    const sizeBytes = ((samples - 1) * SAMPLE_RESULT_WORDS + lastRowWords) * 4;
-    return this.#ring.copy(encoder, source.buffer, source.offset ?? 0, sizeBytes);
+    const results = recording.kept(RESULTS);
+    const beams = recording.kept(BEAMS);
+    if (samples === 0 || results === undefined) return undefined;
+    const needsAll = candidates > 0 || beams !== undefined;
+    const lastRowWords = needsAll ? SAMPLE_RESULT_WORDS : 2;
+    const ranges = [{ ...results, size: ((samples - 1) * SAMPLE_RESULT_WORDS + lastRowWords) * 4 }];
+    if (beams !== undefined) ranges.push({ ...beams, size: samples * BEAM_RESULT_WORDS * 4 });
+    return this.#ring.copy(
+      encoder,
+      ...ranges.map(({ buffer, offset = 0, size }) => ({ buffer, offset, size })),
+    );
+  }
+
+  /**
+   * Runs the encoder on a sequence, stores what the decoder attends to, and returns every value that the encoder names,
+   * for all positions. Uses the pages that {@link inspect} takes for it: nothing else may be running.
+   *
+   * @returns the values by name, [tokens, size] each; valid until the next step
+   */
+  async inspectEncoder(ids: readonly number[]): Promise<ReadonlyMap<string, GPUBufferBinding>> {
+    const sequence = { ids, positions: ids.map((_, i) => i) };
+    const task = { outputs: [], selects: true, inspects: true };
+    const fill = await this.#encoders?.prepare([sequence], task);
+    const ready = fill?.((_, row) => fillPages(row, this.#widths.tableWidth));
+    return ready === undefined ? new Map() : this.#inspect(ready.recording, ready.counts);
   }
 
   /**
@@ -152,13 +245,24 @@ export class Runner {
    * pages of the cache: nothing else may be running.
    *
    * @param tokens - at most `tokenBudget` ids
-   * @returns the recording's kept values by name, [tokens, size] each; valid until the next step
+   * @param crossLength - tokens that {@link inspectEncoder} was last given
+   * @returns the values by name, [tokens, size] each; valid until the next step
    */
-  async inspect(tokens: readonly number[]): Promise<ReadonlyMap<string, GPUBufferBinding>> {
-    const rows: Dim = { count: 'samples', capacity: tokens.length };
-    const recording = await this.#record(tokens.length, rows, true);
-    const counts = this.#state.fillSequence(tokens);
+  async inspect(
+    tokens: readonly number[],
+    crossLength = 0,
+  ): Promise<ReadonlyMap<string, GPUBufferBinding>> {
+    const samples: Dim = { count: 'samples', capacity: tokens.length };
+    const recording = await this.#record(tokens.length, { samples, inspects: true });
+    const counts = this.#state.fillSequence(tokens, crossLength);
     this.#state.upload(tokens.length);
+    return this.#inspect(recording, counts);
+  }
+
+  async #inspect(
+    recording: Recording,
+    counts: Counts,
+  ): Promise<ReadonlyMap<string, GPUBufferBinding>> {
     const { gpu } = this.#device;
     const encoder = gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -167,43 +271,52 @@ export class Runner {
     gpu.queue.submit([encoder.finish()]);
     await gpu.queue.onSubmittedWorkDone();
     await this.#device.settled();
-    const values = new Map<string, GPUBufferBinding>();
-    for (const name of recording.keptNames) {
-      const value = recording.kept(name);
-      if (value !== undefined) values.set(name, value);
-    }
-    return values;
+    return recording.allKept();
   }
 
   /** The recording for the smallest capacity that `numTokens` fit in. */
-  #recordingFor(numTokens: number): Promise<Recording> {
+  #recordingFor(numTokens: number, hasBeams: boolean): Promise<Recording> {
     const capacity = this.#capacities.find((most) => numTokens <= most) ?? numTokens;
-    let recording = this.#recordings.get(capacity);
+    const key = `${capacity}${hasBeams ? ' with beams' : ''}`;
+    let recording = this.#recordings.get(key);
     if (recording === undefined) {
       const most = Math.min(capacity, this.#limits.maxSequences);
-      recording = this.#record(capacity, { count: 'samples', capacity: most }, false);
-      recording.catch(() => this.#recordings.delete(capacity));
-      this.#recordings.set(capacity, recording);
+      const samples: Dim = { count: 'samples', capacity: most };
+      recording = this.#record(capacity, { samples, hasBeams });
+      recording.catch(() => this.#recordings.delete(key));
+      this.#recordings.set(key, recording);
     }
     return recording;
   }
 
-  async #record(capacity: number, samples: Dim, inspects: boolean): Promise<Recording> {
+  async #record(
+    capacity: number,
+    {
+      samples,
+      hasBeams = false,
+      inspects = false,
+    }: { readonly samples: Dim; readonly hasBeams?: boolean; readonly inspects?: boolean },
+  ): Promise<Recording> {
     const { regions } = this.#state;
     const recorder = new Recorder(this.#device, regions.counts.tensor);
     const tokens: Dim = { count: 'tokens', capacity };
-    const resize = (tensor: Tensor, rows: Dim): Tensor => ({
-      ...tensor,
+    const rowsOf = ({ tensor }: Region, rows: Dim): Tensor => ({
+      ...recorder.tensor(tensor),
       shape: [rows, ...tensor.shape.slice(1)],
       sizeBytes: (tensor.sizeBytes / Number(tensor.shape[0])) * rows.capacity,
     });
-    const sampleRows = resize(recorder.tensor(regions.sampleRows.tensor), samples);
+    const sampleRows = rowsOf(regions.sampleRows, samples);
     const step: Step = {
-      tokens: resize(recorder.tensor(regions.tokens.tensor), tokens),
+      tokens: rowsOf(regions.tokens, tokens),
       lastTokens: this.#memory.lastTokens,
+      positionIds: rowsOf(regions.positionIds, tokens),
       sampleRows,
-      rotary: resize(recorder.tensor(regions.rotary.tensor), tokens),
+      rotary: this.#decoder.ropes.flatMap((_, i) => {
+        const region = regions[`rotary${i}`];
+        return region === undefined ? [] : [rowsOf(region, tokens)];
+      }),
       attention: this.#state.attention,
+      cross: this.#encoders && this.#state.cross,
       kv: (layer) => this.#layer(layer),
       tap(name, value) {
         // A copy, because later layers may change the value in place.
@@ -211,8 +324,11 @@ export class Runner {
         return value;
       },
     };
+    // Only beams share pages that they go on to write.
+    if (hasBeams) for (const kv of this.#layers) copyPages(recorder, regions.copies.tensor, kv);
     const logits = this.#decoder.forward(step);
     if (!inspects) recorder.keep(RESULTS, sample(logits, this.#state.sampling, this.#memory));
+    if (hasBeams) recorder.keep(BEAMS, beamCandidates(logits, this.#state.beams));
     return recorder.finish();
   }
 
@@ -240,15 +356,19 @@ export class Runner {
 }
 
 function decodeResults(
-  step: ScheduledStep,
+  planned: readonly PlannedEntry[],
   bytes: ArrayBuffer,
   topCounts: readonly number[],
-): readonly (SampleResult | undefined)[] {
+): readonly EntryResult[] {
+  const samples = planned.filter(({ entry }) => entry.samples).length;
+  const beamsAt = samples * SAMPLE_RESULT_WORDS * 4;
   let row = 0;
-  return step.entries.map(({ samples }, i) => {
-    if (!samples) return undefined;
-    const result = decodeSampleRow(bytes, row, topCounts[i] ?? 0);
+  return planned.map(({ entry, rules }, i) => {
+    if (!entry.samples) return {};
+    const at = row;
     row += 1;
-    return result;
+    return rules === undefined
+      ? { sample: decodeSampleRow(bytes, at, topCounts[i] ?? 0) }
+      : { candidates: decodeBeamRow(bytes.slice(beamsAt), at, rules.count) };
   });
 }

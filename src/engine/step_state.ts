@@ -2,72 +2,60 @@ import type { Device } from '../gpu/device.ts';
 import { StateBuffer } from '../gpu/state_buffer.ts';
 import { COUNT_NAMES, type Counts } from '../gpu/tensor.ts';
 import { attentionTileRows, chooseSplits, type AttentionState } from '../kernels/attention.ts';
+import { encodeBeamRow, type BeamState } from '../kernels/beam_candidates.ts';
 import { LAST_TOKEN } from '../kernels/embedding.ts';
-import { encodeSampleRow, SAMPLE_ROW_WORDS, type SampleState } from '../kernels/sample.ts';
+import { encodeSampleRow, type SampleState } from '../kernels/sample.ts';
 import type { Decoder } from '../models/family.ts';
 import { RopeTable } from '../nn/rope.ts';
-import { divCeil } from '../util/arith.ts';
 import type { Request } from './core/request.ts';
 import { usesHistory, type SamplingParams } from './core/sampling.ts';
 import type { ScheduledStep, StepEntry } from './core/scheduled_step.ts';
+import { placesOf } from './encoder_state.ts';
 import type { ResolvedLimits } from './limits.ts';
-
-/** Logit biases a request may have. OpenAI's API has no stated limit; clients send a few. */
-export const MAX_LOGIT_BIAS = 512;
+import { stepFields, type StepRegion as Region, type TableWidths } from './step_regions.ts';
 
 /** Workgroups that keep a GPU busy in the one-query attention; enough for discrete cards, harmless for others. */
 const TARGET_WORKGROUPS = 128;
 
-type Region =
-  | 'counts'
-  | 'samplerRows'
-  | 'sequences'
-  | 'sampleRows'
-  | 'tables'
-  | 'biasTokens'
-  | 'biasValues'
-  | 'tiles'
-  | 'positions'
-  | 'sequenceOf'
-  | 'tokens'
-  | 'rotary';
+/** What the next tokens of a beam are chosen from. */
+export interface BeamRules {
+  /** Candidates wanted. */
+  readonly count: number;
+  /** Token id → what its log-probability is multiplied by; `FORBIDDEN_FACTOR` forbids it. */
+  readonly factors: ReadonlyMap<number, number>;
+}
+
+/** Writes the rows that say where a sequence's pages are. */
+export interface TableRows {
+  fillTableRow(request: Request, row: Uint32Array): void;
+  fillCrossTableRow(request: Request, row: Uint32Array): void;
+}
+
+/** An entry of a step with how its next token is chosen. */
+export interface PlannedEntry {
+  readonly entry: StepEntry;
+  readonly sampling: SamplingParams;
+  /** Of a beam: what it is sampled by instead. */
+  readonly rules: BeamRules | undefined;
+}
 
 /** Turns a scheduled step into the numbers that the GPU reads. */
 export class StepState {
   readonly #buffer: StateBuffer<Region>;
   readonly #limits: ResolvedLimits;
   readonly #decoder: Decoder;
-  readonly #rope: RopeTable;
-  readonly #tableWidth: number;
-  /** Entries of the bias list of the step last filled. */
+  readonly #ropes: readonly RopeTable[];
+  readonly #widths: TableWidths;
+  /** Entries of the lists of biases and of beams' rules in the step last filled. */
   #biases = 0;
+  #rules = 0;
 
-  constructor(device: Device, decoder: Decoder, limits: ResolvedLimits, tableWidth: number) {
-    const { maxSequences, tokenBudget } = limits;
-    const { heads, kvHeads, headDim } = decoder.kv;
+  constructor(device: Device, decoder: Decoder, limits: ResolvedLimits, widths: TableWidths) {
     this.#limits = limits;
     this.#decoder = decoder;
-    this.#rope = new RopeTable(decoder.rope);
-    this.#tableWidth = tableWidth;
-    const tileQueries = attentionTileRows(headDim) / (heads / kvHeads);
-    const u32 = (...shape: readonly number[]) => ({ dtype: 'u32', shape }) as const;
-    const maxTiles = maxSequences + divCeil(tokenBudget, tileQueries);
-    const maxBias = maxSequences * MAX_LOGIT_BIAS;
-    this.#buffer = new StateBuffer<Region>(device, {
-      counts: u32(8),
-      samplerRows: u32(maxSequences, SAMPLE_ROW_WORDS),
-      sequences: u32(maxSequences, 4),
-      sampleRows: u32(Math.max(maxSequences, tokenBudget)),
-      tables: u32(maxSequences, tableWidth),
-      tiles: u32(maxTiles, 2),
-      positions: u32(tokenBudget),
-      sequenceOf: u32(tokenBudget),
-      tokens: u32(tokenBudget),
-      rotary: { dtype: 'f32', shape: [tokenBudget, decoder.rope.rotaryDim / 2, 2] },
-      // Last, because most steps have none and need not send them.
-      biasTokens: u32(maxBias),
-      biasValues: { dtype: 'f32', shape: [maxBias] },
-    });
+    this.#ropes = decoder.ropes.map((rope) => new RopeTable(rope));
+    this.#widths = widths;
+    this.#buffer = new StateBuffer<Region>(device, stepFields(decoder, limits, widths));
   }
 
   get regions(): StateBuffer<Region>['regions'] {
@@ -85,6 +73,16 @@ export class StepState {
     };
   }
 
+  /** The same queries over the keys of their encoder output. */
+  get cross(): AttentionState {
+    const { crossSequences, crossTables } = this.regions;
+    return {
+      ...this.attention,
+      sequences: crossSequences.tensor,
+      tables: crossTables.tensor,
+    };
+  }
+
   get sampling(): SampleState {
     const { samplerRows, biasTokens, biasValues } = this.regions;
     return {
@@ -94,63 +92,117 @@ export class StepState {
     };
   }
 
+  get beams(): BeamState {
+    const { beamRows, ruleTokens, ruleFactors } = this.regions;
+    return {
+      rows: beamRows.tensor,
+      ruleTokens: ruleTokens.tensor,
+      ruleFactors: ruleFactors.tensor,
+    };
+  }
+
   /** Writes a step into the CPU's copy of the state. */
   fill(
-    step: ScheduledStep,
-    samplingOf: (request: Request) => SamplingParams,
-    fillTableRow: (request: Request, row: Uint32Array) => void,
+    { numTokens, numSingles, copies }: ScheduledStep,
+    planned: readonly PlannedEntry[],
+    tables: TableRows,
   ): Counts {
-    const { sampleRows, tables } = this.regions;
+    const { sampleRows } = this.regions;
+    this.#rules = 0;
     let row = 0;
     let samples = 0;
     let bias = 0;
     let longest = 0;
     let candidates = 0;
-    for (const [sequence, entry] of step.entries.entries()) {
+    for (const [sequence, { entry, sampling, rules }] of planned.entries()) {
       const { request, count, kvLength } = entry;
-      const width = this.#tableWidth;
-      fillTableRow(request, tables.words.subarray(sequence * width, (sequence + 1) * width));
+      const crossLength = request.encoderInput?.length ?? 0;
+      this.#fillTables(request, sequence, tables);
+      this.regions.crossSequences.words.set([row, count, crossLength, 0], sequence * 4);
       this.#fillTokens(entry, sequence, row);
       row += count;
-      if (count === 1) longest = Math.max(longest, kvLength);
+      if (count === 1) longest = Math.max(longest, kvLength, crossLength);
       if (!entry.samples) continue;
       sampleRows.words[samples] = row - 1;
-      const sampling = samplingOf(request);
       bias = this.#fillSampler(entry, sampling, samples, bias);
+      this.#fillBeam(rules, samples);
       if (sampling.topLogprobs !== undefined) candidates = 1;
       samples += 1;
     }
     this.#biases = bias;
-    const tiles = this.#fillTiles(step.entries);
-    return this.#setCounts(step.numTokens, step.numSingles, samples, candidates, tiles, longest);
+    for (const [i, { from, to }] of copies.entries()) {
+      this.regions.copies.words.set([from, to], i * 2);
+    }
+    return this.#setCounts(longest, {
+      tokens: numTokens,
+      decodes: numSingles,
+      samples,
+      candidates: candidates * samples,
+      tiles: this.#fillTiles(planned.map(({ entry }) => entry)),
+      copies: copies.length,
+    });
   }
 
-  /** Writes a step that computes one whole sequence from pages 0, 1, … and asks for all its rows. */
-  fillSequence(tokens: readonly number[]): Counts {
-    const { sampleRows, sequences, tables, tokens: ids } = this.regions;
+  /**
+   * Writes a step that computes one whole sequence from pages 0, 1, … and asks for all its rows.
+   *
+   * @param crossLength - keys of its encoder output, in the pages after those of a longest sequence
+   */
+  fillSequence(tokens: readonly number[], crossLength: number): Counts {
+    const { sampleRows, sequences, crossSequences, tables, crossTables } = this.regions;
+    const { tableWidth, crossTableWidth } = this.#widths;
     this.#biases = 0;
+    this.#rules = 0;
     const count = tokens.length;
+    const places = placesOf(tokens, this.#decoder.uncountedId);
     for (const [i, token] of tokens.entries()) {
-      ids.words[i] = token;
+      this.regions.tokens.words[i] = token;
       sampleRows.words[i] = i;
-      this.#fillPosition(i, i, 0, count);
+      this.#fillPosition(i, i, 0, count, places[i] ?? i);
     }
     sequences.words.set([0, count, count, 0]);
-    for (let page = 0; page < this.#tableWidth; page += 1) tables.words[page] = page;
+    crossSequences.words.set([0, count, crossLength, 0]);
+    fillPages(tables.words.subarray(0, tableWidth), 0);
+    fillPages(crossTables.words.subarray(0, crossTableWidth), tableWidth);
     const isSingle = count === 1;
-    const tiles = isSingle ? 0 : this.#fillTiles([{ count }]);
-    return this.#setCounts(count, Number(isSingle), count, 0, tiles, count);
+    return this.#setCounts(Math.max(count, crossLength), {
+      tokens: count,
+      decodes: Number(isSingle),
+      samples: count,
+      candidates: 0,
+      tiles: isSingle ? 0 : this.#fillTiles([{ count }]),
+      copies: 0,
+    });
   }
 
   /** Sends the state of a step of `numTokens` tokens to the GPU. */
   upload(numTokens: number): void {
+    const last = this.#ropes.length - 1;
     if (this.#biases > 0) this.#buffer.upload('biasValues', this.#biases);
-    else this.#buffer.upload('rotary', numTokens * this.#rope.width);
+    else if (this.#rules > 0) this.#buffer.upload('ruleFactors', this.#rules);
+    else if (last < 0) this.#buffer.upload('tokens', numTokens);
+    else this.#buffer.upload(`rotary${last}`, numTokens * (this.#ropes[last]?.width ?? 0));
+  }
+
+  #fillTables(request: Request, sequence: number, rows: TableRows): void {
+    const { tableWidth, crossTableWidth } = this.#widths;
+    const { tables, crossTables } = this.regions;
+    const rowOf = (words: Uint32Array, width: number): Uint32Array =>
+      words.subarray(sequence * width, (sequence + 1) * width);
+    rows.fillTableRow(request, rowOf(tables.words, tableWidth));
+    if (crossTableWidth === 0) return;
+    rows.fillCrossTableRow(request, rowOf(crossTables.words, crossTableWidth));
   }
 
   #fillTokens(entry: StepEntry, sequence: number, firstRow: number): void {
     const { request, slot, start, count, kvLength, inputFromGpu } = entry;
     const { sequences, tokens } = this.regions;
+    const { uncountedId } = this.#decoder;
+    // Only prompts are counted: a generated token takes the place of its position.
+    const places =
+      uncountedId === undefined || start >= request.numPrompt
+        ? []
+        : placesOf(request.tokens.slice(0, request.numPrompt), uncountedId);
     sequences.words.set([firstRow, count, kvLength, 0], sequence * 4);
     for (let i = 0; i < count; i += 1) {
       const position = start + i;
@@ -158,15 +210,38 @@ export class StepState {
       tokens.words[firstRow + i] = inputFromGpu ? LAST_TOKEN + slot : known;
       // The length known when a token was first processed: the whole prompt, then one more each time.
       const length = Math.max(request.numPrompt, position + 1);
-      this.#fillPosition(firstRow + i, position, sequence, length);
+      const place = places[position] ?? position;
+      this.#fillPosition(firstRow + i, position, sequence, length, place);
     }
   }
 
-  #fillPosition(row: number, position: number, sequence: number, length: number): void {
-    const { positions, sequenceOf, rotary } = this.regions;
+  #fillPosition(
+    row: number,
+    position: number,
+    sequence: number,
+    length: number,
+    place: number,
+  ): void {
+    const { positions, sequenceOf, positionIds } = this.regions;
     positions.words[row] = position;
     sequenceOf.words[row] = sequence;
-    this.#rope.write(position, length, rotary.floats, row);
+    positionIds.words[row] = place;
+    for (const [i, rope] of this.#ropes.entries()) {
+      const rotary = this.regions[`rotary${i}`];
+      if (rotary !== undefined) rope.write(position, length, rotary.floats, row);
+    }
+  }
+
+  #fillBeam(rules: BeamRules | undefined, row: number): void {
+    const { beamRows, ruleTokens, ruleFactors } = this.regions;
+    const ruleStart = this.#rules;
+    for (const [token, factor] of rules?.factors ?? []) {
+      ruleTokens.words[this.#rules] = token;
+      ruleFactors.floats[this.#rules] = factor;
+      this.#rules += 1;
+    }
+    const ruleCount = this.#rules - ruleStart;
+    encodeBeamRow(beamRows.words, row, { count: rules?.count ?? 0, ruleStart, ruleCount });
   }
 
   /** @returns the end of the step's bias list */
@@ -217,16 +292,11 @@ export class StepState {
     return tiles;
   }
 
-  #setCounts(
-    tokens: number,
-    decodes: number,
-    samples: number,
-    candidates: number,
-    tiles: number,
-    kvLength: number,
-  ): Counts {
+  /** @param kvLength - most keys that a sequence of one token attends to */
+  #setCounts(kvLength: number, known: Omit<Counts, 'splits' | 'combines'>): Counts {
     const { kvHeads, window } = this.#decoder.kv;
     const { pageSize } = this.#limits;
+    const { decodes } = known;
     const splits = chooseSplits({
       decodes,
       kvHeads,
@@ -234,16 +304,13 @@ export class StepState {
       pageSize,
       target: TARGET_WORKGROUPS,
     });
-    const counts: Counts = {
-      tokens,
-      decodes,
-      samples,
-      tiles,
-      splits,
-      combines: splits > 1 ? decodes : 0,
-      candidates: candidates * samples,
-    };
+    const counts: Counts = { ...known, splits, combines: splits > 1 ? decodes : 0 };
     for (const [i, name] of COUNT_NAMES.entries()) this.regions.counts.words[i] = counts[name];
     return counts;
   }
+}
+
+/** Writes a row of consecutive pages. */
+export function fillPages(row: Uint32Array, firstPage: number): void {
+  for (let i = 0; i < row.length; i += 1) row[i] = firstPage + i;
 }

@@ -9,6 +9,7 @@ export class ReadbackRing {
   readonly #device: Device;
   readonly #free: GPUBuffer[] = [];
   readonly #all: readonly GPUBuffer[];
+  #isDisposed = false;
 
   /** @param slots - results that can be under way at once; @param sizeBytes - most bytes of one result */
   constructor(device: Device, slots: number, sizeBytes: number) {
@@ -20,7 +21,7 @@ export class ReadbackRing {
   }
 
   /**
-   * Encodes a copy of `[offset, offset + sizeBytes)` of `source` into a free slot.
+   * Encodes copies of ranges of GPU memory into a free slot, one after the other.
    *
    * @returns the function to call after the submit, once: it resolves to what `use` makes of the bytes, which are
    *   valid until `use` returns
@@ -28,9 +29,7 @@ export class ReadbackRing {
    */
   copy(
     encoder: GPUCommandEncoder,
-    source: GPUBuffer,
-    offset: number,
-    sizeBytes: number,
+    ...sources: readonly Required<GPUBufferBinding>[]
   ): <T>(use: (bytes: ArrayBuffer) => T) => Promise<T> {
     const slot = this.#free.pop();
     if (slot === undefined) {
@@ -38,7 +37,11 @@ export class ReadbackRing {
         `readback ring: all ${this.#all.length} slots are under way, expected fewer results at once`,
       );
     }
-    encoder.copyBufferToBuffer(source, offset, slot, 0, sizeBytes);
+    let sizeBytes = 0;
+    for (const { buffer, offset, size } of sources) {
+      encoder.copyBufferToBuffer(buffer, offset, slot, sizeBytes, size);
+      sizeBytes += size;
+    }
     return async (use) => {
       try {
         await slot.mapAsync(GPUMapMode.READ, 0, sizeBytes);
@@ -49,13 +52,16 @@ export class ReadbackRing {
         return use(slot.getMappedRange(0, sizeBytes));
       } finally {
         slot.unmap();
-        this.#free.push(slot);
+        if (this.#isDisposed) this.#device.destroyBuffer(slot);
+        else this.#free.push(slot);
       }
     };
   }
 
+  /** Frees the slots; those under way, when their results have been read. */
   dispose(): void {
-    for (const buffer of this.#all) this.#device.destroyBuffer(buffer);
+    this.#isDisposed = true;
+    for (const buffer of this.#free) this.#device.destroyBuffer(buffer);
   }
 }
 
@@ -69,7 +75,7 @@ export async function readBuffer(device: Device, range: GPUBufferBinding): Promi
   const ring = new ReadbackRing(device, 1, size);
   try {
     const encoder = device.gpu.createCommandEncoder();
-    const read = ring.copy(encoder, buffer, offset, size);
+    const read = ring.copy(encoder, { buffer, offset, size });
     device.gpu.queue.submit([encoder.finish()]);
     return await read((bytes) => bytes.slice(0));
   } finally {

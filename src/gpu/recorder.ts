@@ -83,6 +83,17 @@ export class Recorder {
   }
 
   /**
+   * Scratch that several dispatches write in parts, such as pages; what none of them wrote is not to be read.
+   */
+  workspace(dtype: DType, shape: readonly Extent[]): Tensor {
+    const tensor = this.scratch(dtype, shape);
+    const life = this.#lifeOf('workspace', tensor);
+    // As if the dispatch before had written it.
+    if (life !== undefined) life.first = this.#pending.length - 1;
+    return tensor;
+  }
+
+  /**
    * Keeps a value readable after the step, under `name`.
    *
    * @throws {ShapeError} if the value was recorded by another recorder or is not written yet

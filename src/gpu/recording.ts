@@ -24,9 +24,9 @@ export class Recording {
     return this.#kept.get(name);
   }
 
-  /** Names of the values kept. */
-  get keptNames(): readonly string[] {
-    return [...this.#kept.keys()];
+  /** Every value kept, by name. */
+  allKept(): ReadonlyMap<string, GPUBufferBinding> {
+    return this.#kept;
   }
 
   /**

@@ -1,5 +1,7 @@
 import activation from '../../shaders/lib/activation.wgsl?raw';
+import attentionBias from '../../shaders/lib/attention_bias.wgsl?raw';
 import attentionWindow from '../../shaders/lib/attention_window.wgsl?raw';
+import beamRow from '../../shaders/lib/beam_row.wgsl?raw';
 import blockBest from '../../shaders/lib/block_best.wgsl?raw';
 import counts from '../../shaders/lib/counts.wgsl?raw';
 import exponential from '../../shaders/lib/exponential.wgsl?raw';
@@ -7,9 +9,11 @@ import kvF16 from '../../shaders/lib/kv_f16.wgsl?raw';
 import kvF32 from '../../shaders/lib/kv_f32.wgsl?raw';
 import kvPages from '../../shaders/lib/kv_pages.wgsl?raw';
 import matmulStore from '../../shaders/lib/matmul_store.wgsl?raw';
+import moments from '../../shaders/lib/moments.wgsl?raw';
 import reduceSubgroup from '../../shaders/lib/reduce_subgroup.wgsl?raw';
 import reduceTree from '../../shaders/lib/reduce_tree.wgsl?raw';
 import sampleRow from '../../shaders/lib/sample_row.wgsl?raw';
+import token from '../../shaders/lib/token.wgsl?raw';
 import weightBf16 from '../../shaders/lib/weight_bf16.wgsl?raw';
 import weightF16 from '../../shaders/lib/weight_f16.wgsl?raw';
 import weightF16Native from '../../shaders/lib/weight_f16_native.wgsl?raw';
@@ -18,7 +22,9 @@ import weightF32 from '../../shaders/lib/weight_f32.wgsl?raw';
 /** Shared WGSL functions by the path that `//!include` names. */
 export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
   'lib/activation.wgsl': activation,
+  'lib/attention_bias.wgsl': attentionBias,
   'lib/attention_window.wgsl': attentionWindow,
+  'lib/beam_row.wgsl': beamRow,
   'lib/block_best.wgsl': blockBest,
   'lib/counts.wgsl': counts,
   'lib/exponential.wgsl': exponential,
@@ -26,9 +32,11 @@ export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
   'lib/kv_f32.wgsl': kvF32,
   'lib/kv_pages.wgsl': kvPages,
   'lib/matmul_store.wgsl': matmulStore,
+  'lib/moments.wgsl': moments,
   'lib/reduce_subgroup.wgsl': reduceSubgroup,
   'lib/reduce_tree.wgsl': reduceTree,
   'lib/sample_row.wgsl': sampleRow,
+  'lib/token.wgsl': token,
   'lib/weight_bf16.wgsl': weightBf16,
   'lib/weight_f16.wgsl': weightF16,
   'lib/weight_f16_native.wgsl': weightF16Native,

@@ -60,7 +60,11 @@ export class PassTimer {
    */
   copy(encoder: GPUCommandEncoder): () => Promise<number> {
     encoder.resolveQuerySet(this.#queries, 0, QUERIES, this.#resolved, 0);
-    const read = this.#ring.copy(encoder, this.#resolved, 0, QUERIES * QUERY_BYTES);
+    const read = this.#ring.copy(encoder, {
+      buffer: this.#resolved,
+      offset: 0,
+      size: QUERIES * QUERY_BYTES,
+    });
     return () => read(elapsedMs);
   }
 

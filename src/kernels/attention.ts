@@ -4,7 +4,7 @@ import type { Slots } from '../gpu/shader.ts';
 import {
   capacityOf,
   expectRows,
-  lastAxis,
+  expectShape,
   type DeviceTensor,
   type Dim,
   type Tensor,
@@ -15,8 +15,11 @@ import combineSource from '../../shaders/attention_combine.wgsl?raw';
 import directSource from '../../shaders/attention_direct.wgsl?raw';
 import splitSource from '../../shaders/attention_split.wgsl?raw';
 import tileSource from '../../shaders/attention_tile.wgsl?raw';
+import { pageTables, type AttentionState } from './attention_state.ts';
 import { kvLibrary, paddedHeadDim, type KvLayer } from './kv_cache.ts';
 import { isUsable, reduceLibrary } from './variants.ts';
+
+export type { AttentionState } from './attention_state.ts';
 
 const tileKernel = defineKernel({
   name: 'attention_tile',
@@ -28,6 +31,7 @@ const tileKernel = defineKernel({
     sequences: 'read',
     tables: 'read',
     tiles: 'read',
+    bias: 'read',
     out: 'update',
   },
 });
@@ -41,6 +45,7 @@ const splitKernel = defineKernel({
     values: 'read',
     sequences: 'read',
     tables: 'read',
+    bias: 'read',
     out: 'write',
     pieces: 'write',
     counts: 'uniform',
@@ -60,9 +65,10 @@ const directKernel = defineKernel({
     queries: 'read',
     keys: 'read',
     values: 'read',
-    positions: 'read',
+    sequences: 'read',
     sequenceOf: 'read',
     tables: 'read',
+    bias: 'read',
     out: 'write',
   },
 });
@@ -82,29 +88,12 @@ const DIRECT_THREADS = 4;
 /** Pieces the keys of one sequence are cut into at most, unless an option says otherwise. */
 const MAX_SPLITS = 16;
 
-/**
- * Where the tokens and sequences of a step lie, in step state; all u32.
- *
- * Sequences with exactly one token in the step come first, `counts.decodes` of them, and their tokens are the
- * first rows. A ring of pages must hold every key that a query of the step sees.
- */
-export interface AttentionState {
-  /** [maxTokens], position of each token in its sequence. */
-  readonly positions: DeviceTensor;
-  /** [maxTokens], sequence of each token. */
-  readonly sequenceOf: DeviceTensor;
-  /**
-   * [maxSequences, 4]: first row, tokens in this step, keys including this step's, unused. Token i of a
-   * sequence is at position keys − tokens + i.
-   */
-  readonly sequences: DeviceTensor;
-  /** [maxSequences, width]: the page with tokens pageSize · b ff. of a sequence is entry b % width. */
-  readonly tables: DeviceTensor;
-  /**
-   * [maxTiles, 2]: sequence, first packed row. A sequence with n > 1 tokens has n · heads / kvHeads packed
-   * rows, and a tile for every {@link attentionTileRows} of them.
-   */
-  readonly tiles: DeviceTensor;
+/** A term of the scores that depends on how far apart query and key are, as in T5. */
+export interface RelativeBias {
+  /** f32 [2 · reach + 1, heads]; row reach + d is for keys d positions after the query. */
+  readonly table: DeviceTensor;
+  /** Pairs that are farther apart get what those at this distance get. */
+  readonly reach: number;
 }
 
 export interface AttentionOptions {
@@ -112,8 +101,15 @@ export interface AttentionOptions {
   readonly heads: number;
   /** Factor on the scores, usually headDim^-½. */
   readonly scale: number;
-  /** Keys a query sees, its own included; all before it if absent. */
+  /** Whether a query sees no key after its own; default true. */
+  readonly causal?: boolean | undefined;
+  /**
+   * How far a query sees; as far as there are keys if absent. Causal: the keys it sees, its own included. Else: the
+   * largest distance, to both sides.
+   */
   readonly window?: number | undefined;
+  /** Added to the scaled scores. */
+  readonly bias?: RelativeBias | undefined;
   /** Most pieces the step may cut keys into (`counts.splits`). */
   readonly maxSplits?: number;
   /** Overrides the choice by device facts; for tests. */
@@ -156,7 +152,8 @@ export function chooseSplits(step: {
 }
 
 /**
- * Causal attention of a step's queries over the paged cache, which already holds the step's keys and values.
+ * Attention of a step's queries over the paged cache, which already holds the keys and values that they see: the step's
+ * own, or for cross-attention (neither causal nor with a window or bias) those of another text.
  *
  * Scores, probabilities and sums are f32 whatever the cache's type; no matrix of scores is stored.
  *
@@ -168,16 +165,18 @@ export function attention(
   queries: Tensor,
   state: AttentionState,
   kv: KvLayer,
-  { heads, scale, window, maxSplits = MAX_SPLITS, variant }: AttentionOptions,
+  options: AttentionOptions,
 ): Tensor {
+  const { heads, scale, maxSplits = MAX_SPLITS } = options;
   const { kvHeads, headDim, keys, values } = kv;
-  checkSizes(heads, kv, window, maxSplits);
+  checkSizes(kv, options);
   const padded = paddedHeadDim(headDim);
   const tokens = expectRows('attention: queries', queries, 'f32', heads * padded);
   expectRows('attention: tiles', state.tiles, 'u32', 2);
   const sequences = capacityOf(expectRows('attention: sequences', state.sequences, 'u32', 4));
   const decodes = Math.min(sequences, capacityOf(tokens));
 
+  const { tables, width } = pageTables('attention', state);
   const { recorder } = queries;
   const out = recorder.scratch('f32', [tokens, heads * headDim]);
   const slots: Slots = {
@@ -185,18 +184,19 @@ export function attention(
     KV_HEADS: kvHeads,
     HEAD_DIM: headDim,
     SCALE: scale,
-    WINDOW: window ?? 0,
+    ...maskSlots(options),
     PAGE: kv.pageSize,
-    TABLE: lastAxis('attention: tables', state.tables),
+    TABLE: width,
     KV: kvLibrary(kv.dtype),
   };
-  const inputs = { queries, keys, values, sequences: state.sequences, tables: state.tables };
+  // Without a bias the binding is read by nobody, but must be there.
+  const bias = options.bias?.table ?? queries;
+  const inputs = { queries, keys, values, sequences: state.sequences, tables, bias };
 
-  if ((variant ?? chooseAttention(recorder.facts)) === 'direct') {
-    const { positions, sequenceOf, tables } = state;
+  if ((options.variant ?? chooseAttention(recorder.facts)) === 'direct') {
     recorder.dispatch(directKernel, {
       slots: { ...slots, WORKGROUP: DIRECT_THREADS },
-      bindings: { queries, keys, values, positions, sequenceOf, tables, out },
+      bindings: { ...inputs, sequenceOf: state.sequenceOf, out },
       grid: [divCeil(heads, DIRECT_THREADS), groupsOf(tokens, 1)],
     });
     return out;
@@ -262,11 +262,15 @@ function headsPerBlock(group: number, headDim: number): number {
   return divCeil(group, divCeil(group, most));
 }
 
+/** The slots of `shaders/lib/attention_window.wgsl` and `attention_bias.wgsl`. */
+function maskSlots({ causal = true, window, bias }: AttentionOptions): Slots {
+  const toEachSide = window === undefined ? 0 : window + Number(!causal);
+  return { CAUSAL: causal, WINDOW: toEachSide, BIAS_ROWS: bias ? 2 * bias.reach + 1 : 0 };
+}
+
 function checkSizes(
-  heads: number,
   { kvHeads, headDim }: KvLayer,
-  window: number | undefined,
-  maxSplits: number,
+  { heads, causal = true, window, bias, maxSplits = MAX_SPLITS }: AttentionOptions,
 ): void {
   if (heads % kvHeads !== 0) {
     throw new ShapeError(
@@ -276,8 +280,11 @@ function checkSizes(
   if (headDim > MAX_HEAD_DIM) {
     throw new ShapeError(`attention: headDim is ${headDim}, expected at most ${MAX_HEAD_DIM}`);
   }
-  if (window !== undefined && window < 1) {
-    throw new ShapeError(`attention: window is ${window}, expected at least 1`);
+  if (window !== undefined && window < Number(causal)) {
+    throw new ShapeError(`attention: window is ${window}, expected at least ${Number(causal)}`);
+  }
+  if (bias !== undefined) {
+    expectShape('attention: bias', bias.table, 'f32', [2 * bias.reach + 1, heads]);
   }
   if (maxSplits < 1) {
     throw new ShapeError(`attention: maxSplits is ${maxSplits}, expected at least 1`);

@@ -1,5 +1,5 @@
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
-import { expectRows, type DeviceTensor, type Tensor } from '../gpu/tensor.ts';
+import { expectRows, expectShape, type DeviceTensor, type Tensor } from '../gpu/tensor.ts';
 import source from '../../shaders/embedding.wgsl?raw';
 import type { Matrix } from './matrix.ts';
 import { weightLibrary, workgroupFor } from './variants.ts';
@@ -7,24 +7,37 @@ import { weightLibrary, workgroupFor } from './variants.ts';
 const kernel = defineKernel({
   name: 'embedding',
   source,
-  bindings: { tokens: 'read', lastTokens: 'read', table: 'read', y: 'write' },
+  bindings: { tokens: 'read', lastTokens: 'read', table: 'read', add: 'read', y: 'write' },
 });
 
 /** Marks an entry of `tokens` as "the id sampled last in this slot" instead of a token id. */
 export const LAST_TOKEN = 0x80000000;
 
+export interface EmbeddingOptions {
+  /** Factor on the row. */
+  readonly scale?: number | undefined;
+  /** f32 [rows, dim], added to the scaled row. */
+  readonly add?: Tensor | undefined;
+}
+
 /**
- * Looks up the row of `table` for each token.
+ * Looks up the row of `table` for each token: y[t] = scale · table[token(t)] + add[t].
  *
  * @param tokens - u32 [rows]; a token id below `table.rows`, or `LAST_TOKEN + slot`
  * @param lastTokens - u32 [slots], ids the sampler wrote
  * @param table - [vocab, dim] in any weight dtype
  * @returns f32 [rows, dim]
- * @throws {ShapeError} if `tokens` or `lastTokens` is not u32 with one axis
+ * @throws {ShapeError} if `tokens` or `lastTokens` is not u32 with one axis, or `add` has another shape
  */
-export function embedding(tokens: Tensor, lastTokens: DeviceTensor, table: Matrix): Tensor {
+export function embedding(
+  tokens: Tensor,
+  lastTokens: DeviceTensor,
+  table: Matrix,
+  { scale = 1, add }: EmbeddingOptions = {},
+): Tensor {
   const rows = expectRows('embedding: tokens', tokens, 'u32');
   expectRows('embedding: lastTokens', lastTokens, 'u32');
+  if (add !== undefined) expectShape('embedding: add', add, 'f32', [rows, table.cols]);
   const { recorder } = tokens;
   const y = recorder.scratch('f32', [rows, table.cols]);
   for (const shard of table.shards) {
@@ -33,10 +46,12 @@ export function embedding(tokens: Tensor, lastTokens: DeviceTensor, table: Matri
         DIM: table.cols,
         FIRST_ROW: shard.firstRow,
         TABLE_ROWS: shard.rows,
+        SCALE: scale,
+        HAS_ADD: add !== undefined,
         WORKGROUP: workgroupFor(table.cols),
         WEIGHT: weightLibrary(recorder.facts, table.dtype),
       },
-      bindings: { tokens, lastTokens, table: shard.tensor, y },
+      bindings: { tokens, lastTokens, table: shard.tensor, add: add ?? tokens, y },
       grid: [groupsOf(rows, 1)],
     });
   }

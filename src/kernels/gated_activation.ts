@@ -2,16 +2,13 @@ import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import { expectRows, lastAxis, type Tensor } from '../gpu/tensor.ts';
 import { ShapeError } from '../util/errors.ts';
 import source from '../../shaders/gated_activation.wgsl?raw';
+import { activationSlot, type Activation } from './activation.ts';
 
 const kernel = defineKernel({
   name: 'gated_activation',
   source,
   bindings: { x: 'read', y: 'write' },
 });
-
-/** Activation functions, in the order of their numbers in shaders/lib/activation.wgsl. */
-export const ACTIVATIONS = ['silu', 'gelu', 'gelu_tanh', 'quick_gelu', 'relu', 'sigmoid'] as const;
-export type Activation = (typeof ACTIVATIONS)[number];
 
 const WORKGROUP = 64;
 
@@ -33,7 +30,7 @@ export function gatedActivation(x: Tensor, activation: Activation): Tensor {
 
   const y = x.recorder.scratch('f32', [rows, size]);
   x.recorder.dispatch(kernel, {
-    slots: { SIZE: size, ACTIVATION: ACTIVATIONS.indexOf(activation), WORKGROUP },
+    slots: { SIZE: size, ACTIVATION: activationSlot(activation), WORKGROUP },
     bindings: { x, y },
     grid: [groupsOf(size, WORKGROUP), groupsOf(rows, 1)],
   });

@@ -38,7 +38,7 @@ export interface KvLayer extends KvShape {
  * @throws {DeviceLimitError} if the keys do not fit in one binding
  */
 export function createKvLayer(device: Device, pages: number, shape: KvShape): KvLayer {
-  const { keys, values } = tensorShapes(pages, shape);
+  const { keys, values } = kvTensorShapes(pages, shape);
   return {
     ...shape,
     pages,
@@ -49,7 +49,7 @@ export function createKvLayer(device: Device, pages: number, shape: KvShape): Kv
 
 /** GPU memory that one page of one layer takes, keys and values together. */
 export function kvBytesPerPage(shape: KvShape): number {
-  const { keys, values } = tensorShapes(1, shape);
+  const { keys, values } = kvTensorShapes(1, shape);
   return sizeOf(shape.dtype, keys) + sizeOf(shape.dtype, values);
 }
 
@@ -63,7 +63,8 @@ export function kvLibrary(dtype: KvDType): string {
   return dtype === 'f16' ? 'lib/kv_f16.wgsl' : 'lib/kv_f32.wgsl';
 }
 
-function tensorShapes(
+/** Shapes of a layer's `keys` and `values`; see {@link KvLayer}. */
+export function kvTensorShapes(
   pages: number,
   { kvHeads, headDim, pageSize }: KvShape,
 ): { readonly keys: readonly number[]; readonly values: readonly number[] } {

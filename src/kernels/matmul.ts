@@ -15,6 +15,7 @@ import directSource from '../../shaders/matmul_direct.wgsl?raw';
 import fewSource from '../../shaders/matmul_few.wgsl?raw';
 import plainSource from '../../shaders/matmul_plain.wgsl?raw';
 import tileSource from '../../shaders/matmul_tile.wgsl?raw';
+import { activationSlot, type Activation } from './activation.ts';
 import type { Matrix } from './matrix.ts';
 import { isUsable, reduceLibrary, weightLibrary } from './variants.ts';
 
@@ -62,9 +63,13 @@ const DIRECT_COLS = 8;
 const DIRECT_WORKGROUP = 16;
 
 export interface MatmulOptions {
+  /** Factor on the product. */
+  readonly scale?: number | undefined;
   /** f32 [weight.rows], added to every row. */
   readonly bias?: DeviceTensor | undefined;
-  /** f32 [rows, weight.rows], added to the product. */
+  /** Applied to the scaled product and bias. */
+  readonly activation?: Activation | undefined;
+  /** f32 [rows, weight.rows], added last. */
   readonly residual?: Tensor | undefined;
   /** Overrides the choice by shape; for tests. */
   readonly variant?: MatmulVariant;
@@ -83,7 +88,7 @@ export function chooseMatmul(
 }
 
 /**
- * Multiplies rows by a weight matrix: y = x · weightᵀ (+ bias) (+ residual).
+ * Multiplies rows by a weight matrix: y = activation(scale · x · weightᵀ + bias) + residual.
  *
  * @param x - f32 [rows, weight.cols]
  * @param weight - [outputs, inputs], f32, f16 or bf16
@@ -93,7 +98,8 @@ export function chooseMatmul(
 export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): Tensor {
   const rows = expectRows('matmul: x', x, 'f32', weight.cols);
   const { recorder } = x;
-  const { bias, residual, variant = chooseMatmul(recorder.facts, rows, weight.cols) } = options;
+  const { scale = 1, bias, activation, residual } = options;
+  const variant = options.variant ?? chooseMatmul(recorder.facts, rows, weight.cols);
   if (bias !== undefined) expectShape('matmul: bias', bias, 'f32', [weight.rows]);
   if (residual !== undefined) {
     expectShape('matmul: residual', residual, 'f32', [rows, weight.rows]);
@@ -106,7 +112,9 @@ export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): 
       N: shard.rows,
       N_FIRST: shard.firstRow,
       N_TOTAL: weight.rows,
+      SCALE: scale,
       HAS_BIAS: bias !== undefined,
+      ...(activation && { HAS_ACTIVATION: true, ACTIVATION: activationSlot(activation) }),
       HAS_RESIDUAL: residual !== undefined,
       WEIGHT: weightLibrary(recorder.facts, weight.dtype),
     };

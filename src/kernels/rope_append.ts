@@ -1,9 +1,9 @@
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
-import { expectRows, lastAxis, type DeviceTensor, type Tensor } from '../gpu/tensor.ts';
+import { expectRows, type DeviceTensor, type Extent, type Tensor } from '../gpu/tensor.ts';
 import { divCeil } from '../util/arith.ts';
 import { ShapeError } from '../util/errors.ts';
 import source from '../../shaders/rope_append.wgsl?raw';
-import type { AttentionState } from './attention.ts';
+import { pageTables, type AttentionState } from './attention_state.ts';
 import { kvLibrary, paddedHeadDim, type KvLayer } from './kv_cache.ts';
 
 const kernel = defineKernel({
@@ -38,7 +38,7 @@ export interface RopeAppendOptions {
  *
  * @param qkv - f32 [T, (heads + 2 kvHeads) · headDim]: query heads, key heads, value heads
  * @param rotary - f32 [≥ T, rotaryDim / 2, 2]: cos and sin of each token's angles; not read if rotaryDim is 0
- * @param state - `positions`, `sequenceOf` and `tables` are read
+ * @param state - `positions`, `sequenceOf` and the pages are read
  * @param kv - receives the keys and values, rounded to its dtype; magnitudes over 65504 are clamped for f16
  * @returns rotated queries, f32 [T, heads · headDim rounded up to 4], padded with zeros
  * @throws {ShapeError} if a shape differs, or rotaryDim is odd or larger than headDim
@@ -60,16 +60,49 @@ export function ropeAppend(
       `rope_append: rotaryDim is ${rotaryDim}, expected an even number from 0 to headDim ${headDim}`,
     );
   }
-  const allHeads = heads + 2 * kvHeads;
-  const tokens = expectRows('rope_append: qkv', qkv, 'f32', allHeads * headDim);
+  const tokens = expectRows('rope_append: qkv', qkv, 'f32', (heads + 2 * kvHeads) * headDim);
   if (rotaryDim > 0) {
     if (rotary === undefined) throw new ShapeError('rope_append: rotary is missing');
     expectRows('rope_append: rotary', rotary, 'f32', rotaryDim / 2, 2);
   }
+  const queries = qkv.recorder.scratch('f32', [tokens, heads * paddedHeadDim(headDim)]);
+  const table = rotaryDim > 0 && rotary !== undefined ? rotary : qkv;
+  record(qkv, table, state, kv, { heads, rotaryDim, interleaved, tokens, queries });
+  return queries;
+}
 
-  const padded = paddedHeadDim(headDim);
-  const queries = qkv.recorder.scratch('f32', [tokens, heads * padded]);
-  qkv.recorder.dispatch(kernel, {
+/**
+ * Stores keys and values as they are, for cross-attention.
+ *
+ * @param rows - f32 [T, 2 · kvHeads · headDim]: key heads, value heads
+ * @param state - where they belong: `positions`, `sequenceOf` and the pages are read
+ * @param kv - receives them, as in {@link ropeAppend}
+ * @throws {ShapeError} if the shape differs
+ */
+export function appendKv(rows: Tensor, state: AttentionState, kv: KvLayer): void {
+  const tokens = expectRows('append_kv: rows', rows, 'f32', 2 * kv.kvHeads * kv.headDim);
+  // There are no queries, but a binding for them must be there.
+  const queries = rows.recorder.scratch('f32', [1, 4]);
+  const none = { heads: 0, rotaryDim: 0, interleaved: false };
+  record(rows, rows, state, kv, { ...none, tokens, queries });
+}
+
+function record(
+  rows: Tensor,
+  rotary: DeviceTensor,
+  state: AttentionState,
+  kv: KvLayer,
+  options: Omit<RopeAppendOptions, 'kvHeads' | 'headDim'> & {
+    readonly tokens: Extent;
+    readonly queries: Tensor;
+  },
+): void {
+  const { kvHeads, headDim, keys, values } = kv;
+  const { heads, rotaryDim, interleaved, tokens, queries } = options;
+  const { tables, width } = pageTables('rope_append', state);
+  const { positions, sequenceOf } = state;
+  const vec4s = ((heads + 2 * kvHeads) * paddedHeadDim(headDim)) / 4;
+  rows.recorder.dispatch(kernel, {
     slots: {
       HEADS: heads,
       KV_HEADS: kvHeads,
@@ -77,21 +110,11 @@ export function ropeAppend(
       ROTARY_DIM: rotaryDim,
       INTERLEAVED: interleaved,
       PAGE: kv.pageSize,
-      TABLE: lastAxis('rope_append: tables', state.tables),
+      TABLE: width,
       WORKGROUP,
       KV: kvLibrary(kv.dtype),
     },
-    bindings: {
-      qkv,
-      rotary: rotaryDim > 0 && rotary !== undefined ? rotary : qkv,
-      positions: state.positions,
-      sequenceOf: state.sequenceOf,
-      tables: state.tables,
-      queries,
-      keys: kv.keys,
-      values: kv.values,
-    },
-    grid: [divCeil((allHeads * padded) / 4, WORKGROUP), groupsOf(tokens, 1)],
+    bindings: { qkv: rows, rotary, positions, sequenceOf, tables, queries, keys, values },
+    grid: [divCeil(vec4s, WORKGROUP), groupsOf(tokens, 1)],
   });
-  return queries;
 }

@@ -11,7 +11,8 @@ import { Recorder } from '../gpu/recorder.ts';
 import { StateBuffer } from '../gpu/state_buffer.ts';
 import { COUNT_NAMES } from '../gpu/tensor.ts';
 import { OutOfMemoryError } from '../util/errors.ts';
-import { selfTestCases, type SelfTestCase, type StorageTypes } from './self_test_cases.ts';
+import type { SelfTestCase } from './self_test_case.ts';
+import { selfTestCases, type StorageTypes } from './self_test_cases.ts';
 import { VARIANTS, type Variant } from './variants.ts';
 
 /** What is known of an adapter after a self-test. */

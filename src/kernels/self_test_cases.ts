@@ -3,12 +3,8 @@
  *
  * @module
  */
-import type { Device, DeviceFacts } from '../gpu/device.ts';
-import type { Recorder } from '../gpu/recorder.ts';
-import type { Counts, DeviceTensor, Dim, Tensor } from '../gpu/tensor.ts';
-import { divCeil } from '../util/arith.ts';
-import { attention, attentionTileRows, chooseAttention, type AttentionState } from './attention.ts';
-import { createKvLayer, paddedHeadDim, type KvDType } from './kv_cache.ts';
+import type { Dim, Tensor } from '../gpu/tensor.ts';
+import type { KvDType } from './kv_cache.ts';
 import { chooseMatmul, FEW_ROWS, matmul, type MatmulVariant } from './matmul.ts';
 import type { Matrix } from './matrix.ts';
 import { rmsNorm } from './rms_norm.ts';
@@ -20,22 +16,10 @@ import {
   SAMPLE_ROW_WORDS,
   type SampleParams,
 } from './sample.ts';
+import { attentionCases } from './self_test_attention.ts';
+import { countsOf, floats, reduceVariant, type SelfTestCase } from './self_test_case.ts';
 import { random, uploadNumbers, uploadStored, uploadWords } from './self_test_data.ts';
-import { readsNativeF16, reducesBySubgroup, type Variant } from './variants.ts';
-
-/** An operation whose result must not depend on the variants that compute it. */
-export interface SelfTestCase {
-  readonly name: string;
-  /** Variants that a device with these facts would run it with, a kernel after the libraries it includes. */
-  readonly variants: (facts: DeviceFacts) => readonly Variant[];
-  /** Steps to run, one after another. */
-  readonly steps: readonly Counts[];
-  readonly record: (recorder: Recorder) => Tensor;
-  /** The numbers that a step leaves in the recorded tensor, in parts that are each of one magnitude. */
-  readonly read: (bytes: ArrayBuffer) => readonly (readonly number[])[];
-  /** Additions in a row that the plain kernel makes. */
-  readonly depth: number;
-}
+import { readsNativeF16 } from './variants.ts';
 
 /** Storage types that a model uses: what is not used need not be checked. */
 export interface StorageTypes {
@@ -53,26 +37,12 @@ export function selfTestCases({ weights, kv }: StorageTypes): readonly SelfTestC
       matmulCase('few rows', dtype, 5, FEW_ROWS),
       matmulCase('many rows', dtype, 67, 70),
     ]),
-    attentionCase(kv),
+    ...attentionCases(kv),
   ];
-}
-
-/** Counts of a step, those not given being 0. */
-function countsOf(counts: Partial<Counts>): Counts {
-  const none = { tokens: 0, decodes: 0, samples: 0, tiles: 0, splits: 0, combines: 0 };
-  return { ...none, candidates: 0, ...counts };
-}
-
-function floats(bytes: ArrayBuffer): readonly (readonly number[])[] {
-  return [[...new Float32Array(bytes)]];
 }
 
 /** Of a sum over 256 threads: a few terms in each, then two rounds of 16; see shaders/lib/reduce_tree.wgsl. */
 const REDUCE_DEPTH = 48;
-
-function reduceVariant(facts: DeviceFacts): readonly Variant[] {
-  return reducesBySubgroup(facts) ? ['reduce_subgroup'] : [];
-}
 
 function normCase(): SelfTestCase {
   const dim = 1031;
@@ -130,95 +100,6 @@ function matmulCase(
       return matmul(perRow(inputs, 6), weight, options);
     },
     read: (bytes) => floats(bytes.slice(0, 4 * rows * outputs)),
-  };
-}
-
-/** Queries and keys, those of the step included, of the sequences that attention is tried on. */
-const SEQUENCES = [
-  [1, 300],
-  [1, 1],
-  [1, 33],
-  [41, 57],
-  [2, 130],
-] as const;
-
-/** Grouped heads whose size is no multiple of 4, pages in disorder, keys in one piece and in several. */
-function attentionCase(dtype: KvDType): SelfTestCase {
-  const [heads, kvHeads, headDim, pageSize] = [6, 2, 42, 16];
-  const maxSplits = 4;
-  const tokens = SEQUENCES.reduce((sum, [queries]) => sum + queries, 0);
-  const decodes = SEQUENCES.filter(([queries]) => queries === 1).length;
-  const tiles = attentionTiles(heads / kvHeads, headDim);
-  const step = { tokens, decodes, tiles: tiles.length / 2 };
-  return {
-    name: `attention, ${dtype}`,
-    variants: (facts) =>
-      chooseAttention(facts) === 'tiled' ? [...reduceVariant(facts), 'attention_tiled'] : [],
-    steps: [countsOf({ ...step, splits: 1 }), countsOf({ ...step, splits: 3, combines: decodes })],
-    depth: Math.max(...SEQUENCES.map(([, keys]) => keys)),
-    record(recorder) {
-      const { device } = recorder;
-      const { state, pages } = attentionState(device, pageSize, tiles);
-      const kv = createKvLayer(device, pages, { kvHeads, headDim, pageSize, dtype });
-      const filled = {
-        ...kv,
-        keys: uploadStored(device, dtype, kv.keys.shape.map(Number), 7),
-        values: uploadStored(device, dtype, kv.values.shape.map(Number), 8),
-      };
-      const size = heads * paddedHeadDim(headDim);
-      const queries = uploadNumbers(device, [tokens, size], random(tokens * size, 9));
-      const scale = 2 / Math.sqrt(headDim);
-      const options = { heads, scale, maxSplits };
-      return attention(recorder.tensor(queries), state, filled, options);
-    },
-    read: floats,
-  };
-}
-
-/** Sequence and first packed row of each tile; see AttentionState. */
-function attentionTiles(group: number, headDim: number): readonly number[] {
-  const tileRows = attentionTileRows(headDim);
-  return SEQUENCES.flatMap(([queries], sequence) =>
-    queries === 1
-      ? []
-      : Array.from({ length: divCeil(queries * group, tileRows) }, (_, i) => [
-          sequence,
-          i * tileRows,
-        ]).flat(),
-  );
-}
-
-function attentionState(
-  device: Device,
-  pageSize: number,
-  tiles: readonly number[],
-): { readonly state: AttentionState; readonly pages: number } {
-  const width = Math.max(...SEQUENCES.map(([, keys]) => divCeil(keys, pageSize)));
-  const pages = SEQUENCES.length * width;
-  let first = 0;
-  const sequences = SEQUENCES.flatMap(([queries, keys]) => {
-    first += queries;
-    return [first - queries, queries, keys, 0];
-  });
-  const words = (shape: readonly number[], values: Iterable<number>): DeviceTensor =>
-    uploadWords(device, shape, Uint32Array.from(values));
-  const positions = SEQUENCES.flatMap(([queries, keys]) =>
-    Array.from({ length: queries }, (_, i) => keys - queries + i),
-  );
-  const sequenceOf = SEQUENCES.flatMap(([queries], i) => Array.from({ length: queries }, () => i));
-  return {
-    state: {
-      positions: words([positions.length], positions),
-      sequenceOf: words([sequenceOf.length], sequenceOf),
-      sequences: words([SEQUENCES.length, 4], sequences),
-      // 7 has no divisor in common with the number of pages, so this is each page once.
-      tables: words(
-        [SEQUENCES.length, width],
-        Array.from({ length: pages }, (_, i) => (i * 7) % pages),
-      ),
-      tiles: words([tiles.length / 2, 2], tiles),
-    },
-    pages,
   };
 }
 

@@ -12,6 +12,7 @@ export const VARIANTS = [
   'matmul_few',
   'matmul_direct',
   'attention_tiled',
+  'disentangled_tile',
   'reduce_subgroup',
   'weight_f16_native',
 ] as const;

@@ -1,4 +1,4 @@
-import { ACTIVATIONS, type Activation } from '../kernels/gated_activation.ts';
+import { ACTIVATIONS, type Activation } from '../kernels/activation.ts';
 import type { RopeConfig, RopeScaling } from '../nn/rope.ts';
 import { ConfigError } from '../util/errors.ts';
 
@@ -7,12 +7,15 @@ const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
   silu: 'silu',
   swish: 'silu',
   gelu: 'gelu',
+  gelu_python: 'gelu',
   gelu_new: 'gelu_tanh',
   gelu_fast: 'gelu_tanh',
+  gelu_accurate: 'gelu_tanh',
   gelu_pytorch_tanh: 'gelu_tanh',
   quick_gelu: 'quick_gelu',
   relu: 'relu',
   sigmoid: 'sigmoid',
+  tanh: 'tanh',
 };
 
 /** Sizes past this are damage, not models. */
@@ -58,6 +61,13 @@ class JsonReader {
 
   optionalSize(key: string): number | undefined {
     return this.raw(key) === undefined ? undefined : this.size(key);
+  }
+
+  /** An integer that is not negative: a number of things that may be absent, or a token id. */
+  count(key: string, fallback?: number): number {
+    const value = this.raw(key) ?? fallback;
+    if (value === 0 || isSize(value)) return value;
+    throw this.#wrong(key, value, 'an integer of 0 or more');
   }
 
   /** A positive finite number. */
@@ -134,6 +144,15 @@ export class ConfigReader extends JsonReader {
     return { heads, kvHeads, headDim: this.size('head_dim', dim / heads) };
   }
 
+  /** Name of the Transformers class that saved the checkpoint: the first of `architectures`. */
+  architecture(): string | undefined {
+    const names = this.raw('architectures');
+    if (names === undefined) return undefined;
+    const first: unknown = Array.isArray(names) ? names[0] : names;
+    if (typeof first === 'string' || first === undefined) return first;
+    throw this.fail('architectures', `is ${JSON.stringify(names)}, expected a list of class names`);
+  }
+
   activation(key: string, fallback: string): Activation {
     const name = this.string(key, fallback);
     const activation = ACTIVATION_NAMES[name];
@@ -144,13 +163,28 @@ export class ConfigReader extends JsonReader {
     return activation;
   }
 
-  /** @param headDim - size of a head; `partial_rotary_factor` of it is rotated */
-  rope(headDim: number): RopeConfig {
-    const scaling = this.object('rope_parameters') ?? this.object('rope_scaling');
-    const theta = (scaling?.raw('rope_theta') === undefined ? this : scaling).positive(
-      'rope_theta',
-      10000,
-    );
+  /**
+   * Rotary embedding.
+   *
+   * @param headDim - size of a head; `partial_rotary_factor` of it is rotated
+   * @param options - `layerType`: the entry of `rope_parameters` where layers of several types have one each;
+   *   `thetaKey`: where older repositories keep θ; `theta`: its default
+   */
+  rope(
+    headDim: number,
+    options: {
+      readonly layerType?: string;
+      readonly thetaKey?: string;
+      readonly theta?: number;
+    } = {},
+  ): RopeConfig {
+    const { layerType, thetaKey = 'rope_theta', theta: fallback = 10000 } = options;
+    const shared = this.object('rope_parameters') ?? this.object('rope_scaling');
+    const scaling = (layerType === undefined ? undefined : shared?.object(layerType)) ?? shared;
+    const theta =
+      scaling?.raw('rope_theta') === undefined
+        ? this.positive(thetaKey, fallback)
+        : scaling.positive('rope_theta');
     const partial = this.positive('partial_rotary_factor', 1);
     const rotaryDim = Math.floor(headDim * partial);
     if (rotaryDim % 2 !== 0 || rotaryDim > headDim || rotaryDim === 0) {

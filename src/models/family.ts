@@ -87,7 +87,7 @@ export interface CrossPages {
 }
 
 /** The models that share one network. */
-interface Family<Model> {
+export interface Family<Model> {
   /** `model_type` values of config.json that this family runs. */
   readonly modelTypes: readonly string[];
   /**
@@ -102,3 +102,11 @@ interface Family<Model> {
 export type DecoderFamily = Family<Decoder>;
 export type EncoderFamily = Family<Encoder>;
 export type Seq2SeqFamily = Family<Seq2Seq>;
+
+/** What a network does: continue a text, turn a text into vectors, or turn one text into another. */
+export interface Models {
+  readonly decoder: Decoder;
+  readonly encoder: Encoder;
+  readonly seq2seq: Seq2Seq;
+}
+export type ModelKind = keyof Models;

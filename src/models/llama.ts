@@ -38,7 +38,7 @@ function readConfig(json: ConfigReader) {
     heads,
     kvHeads,
     headDim,
-    rope,
+    ropes: [rope],
     rotaryDim: rope.rotaryDim,
     hiddenDim: json.size('intermediate_size'),
     layers: json.size('num_hidden_layers'),
@@ -100,7 +100,7 @@ export const llama: DecoderFamily = {
 
     return {
       kv: c,
-      ropes: [c.rope],
+      ropes: c.ropes,
       vocab: c.vocab,
       maxPositions: c.maxPositions,
       forward(step) {

@@ -1,9 +1,10 @@
 import type { DeviceTensor, Tensor } from '../gpu/tensor.ts';
-import { matmul } from '../kernels/matmul.ts';
+import type { Activation } from '../kernels/activation.ts';
+import { matmul, type MatmulOptions } from '../kernels/matmul.ts';
 import type { Matrix } from '../kernels/matrix.ts';
 import type { WeightScope } from '../weights/scope.ts';
 
-/** x ↦ x · weightᵀ + bias, plus `residual` where one is given. */
+/** x ↦ activation(x · weightᵀ + bias), plus `residual` where one is given. */
 export type Linear = (x: Tensor, residual?: Tensor) => Tensor;
 
 /**
@@ -11,9 +12,15 @@ export type Linear = (x: Tensor, residual?: Tensor) => Tensor;
  *
  * @throws {WeightFileError} if a tensor is missing or has another shape
  */
-export function linear(w: WeightScope, inDim: number, outDim: number, hasBias = false): Linear {
+export function linear(
+  w: WeightScope,
+  inDim: number,
+  outDim: number,
+  hasBias = false,
+  activation?: Activation,
+): Linear {
   const bias = hasBias ? w.vector({ bias: outDim }) : undefined;
-  return apply(w.matrix({ weight: outDim }, inDim), bias);
+  return apply(w.matrix({ weight: outDim }, inDim), { bias, activation });
 }
 
 /**
@@ -27,18 +34,26 @@ export function stackedLinear(
   inDim: number,
   outDims: Readonly<Record<string, number>>,
   hasBias = false,
+  activation?: Activation,
 ): Linear {
   const named = (suffix: string): Readonly<Record<string, number>> =>
     Object.fromEntries(Object.entries(outDims).map(([name, n]) => [`${name}.${suffix}`, n]));
   const bias = hasBias ? w.vector(named('bias')) : undefined;
-  return apply(w.matrix(named('weight'), inDim), bias);
+  return apply(w.matrix(named('weight'), inDim), { bias, activation });
 }
 
-/** A head that shares the embedding's weight. Press & Wolf 2016, arXiv:1608.05859. */
-export function tiedHead(embedding: { readonly weight: Matrix }): Linear {
-  return apply(embedding.weight, undefined);
+/**
+ * A head that shares the embedding's weight. Press & Wolf 2016, arXiv:1608.05859.
+ *
+ * @param options - `bias`: f32 [vocab], added to the logits; `scale`: factor on them before that
+ */
+export function tiedHead(
+  embedding: { readonly weight: Matrix },
+  options: { readonly bias?: DeviceTensor | undefined; readonly scale?: number | undefined } = {},
+): Linear {
+  return apply(embedding.weight, options);
 }
 
-function apply(weight: Matrix, bias: DeviceTensor | undefined): Linear {
-  return (x, residual) => matmul(x, weight, { bias, residual });
+function apply(weight: Matrix, options: Omit<MatmulOptions, 'residual'>): Linear {
+  return (x, residual) => matmul(x, weight, { ...options, residual });
 }

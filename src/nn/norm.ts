@@ -1,4 +1,5 @@
 import type { Tensor } from '../gpu/tensor.ts';
+import { addLayerNorm, layerNorm as normalizeLayer } from '../kernels/layer_norm.ts';
 import { addRmsNorm, rmsNorm as normalize } from '../kernels/rms_norm.ts';
 import type { WeightScope } from '../weights/scope.ts';
 
@@ -10,4 +11,19 @@ export function rmsNorm(w: WeightScope, dim: number, eps: number): Norm {
   const weight = w.vector({ weight: dim });
   return (x, delta) =>
     delta === undefined ? normalize(x, weight, eps) : addRmsNorm(x, delta, weight, eps);
+}
+
+/**
+ * Layer norm: `weight` and, unless `hasBias` is false, `bias` of the scope, both [dim]. Files written by TensorFlow
+ * call them `gamma` and `beta`. Ba et al. 2016, arXiv:1607.06450.
+ */
+export function layerNorm(w: WeightScope, dim: number, eps: number, hasBias = true): Norm {
+  const vector = (name: string, legacy: string) =>
+    w.vector({ [w.has(legacy) && !w.has(name) ? legacy : name]: dim });
+  const weight = vector('weight', 'gamma');
+  const bias = hasBias ? vector('bias', 'beta') : undefined;
+  return (x, delta) =>
+    delta === undefined
+      ? normalizeLayer(x, weight, bias, eps)
+      : addLayerNorm(x, delta, weight, bias, eps);
 }

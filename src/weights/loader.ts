@@ -1,7 +1,7 @@
 import type { Device } from '../gpu/device.ts';
 import type { DeviceTensor } from '../gpu/tensor.ts';
 import type { Matrix, MatrixShard } from '../kernels/matrix.ts';
-import { DeviceLimitError, WeightFileError } from '../util/errors.ts';
+import { DeviceLimitError, ShapeError, WeightFileError } from '../util/errors.ts';
 import type { Checkpoint, TensorEntry } from './checkpoint.ts';
 import { toFloat32, type FloatDtype } from './format/float.ts';
 import type { NamedPart, WeightStore } from './scope.ts';
@@ -27,6 +27,7 @@ export class WeightLoader implements WeightStore {
   readonly #device: Device;
   readonly #checkpoint: Checkpoint;
   readonly #reads: TensorRead[] = [];
+  readonly #computed: (() => void)[] = [];
   #writtenBytes = 0;
 
   constructor(device: Device, checkpoint: Checkpoint) {
@@ -39,7 +40,9 @@ export class WeightLoader implements WeightStore {
   }
 
   matrix(parts: readonly NamedPart[], cols: number): Matrix {
-    const entries = parts.map(({ name, rows }) => this.#find(name, [rows, cols]));
+    const entries = parts.map(({ name, rows }) =>
+      this.#find(name, [rows, cols], ...this.#unflattened(name, rows, cols)),
+    );
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
     const dtype = storageOf(entries, cols);
     const name = parts.map((part) => part.name).join(' + ');
@@ -59,15 +62,63 @@ export class WeightLoader implements WeightStore {
   }
 
   vector(parts: readonly NamedPart[]): DeviceTensor {
-    const entries = parts.map(({ name, rows }) => this.#find(name, [rows]));
+    const entries = parts.map(({ name, rows }) => this.#find(name, [rows], [1, rows]));
     const size = parts.reduce((sum, part) => sum + part.rows, 0);
     const name = parts.map((part) => part.name).join(' + ');
     const tensor = this.#device.createTensor('weights', name, 'f32', [size]);
     let firstByte = 0;
     for (const entry of entries) {
       this.#plan(entry, { dtype: 'f32', shards: [{ tensor, firstByte: 0 }] }, firstByte);
-      firstByte += (entry.shape[0] ?? 0) * ELEMENT_BYTES.f32;
+      firstByte += (entry.shape.at(-1) ?? 0) * ELEMENT_BYTES.f32;
     }
+    return tensor;
+  }
+
+  rowTable({ name, rows }: NamedPart, cols: number, rowOf: Uint32Array): DeviceTensor {
+    const entry = this.#find(name, [rows, cols]);
+    const absent = rowOf.find((row) => row >= rows);
+    if (absent !== undefined) {
+      throw new ShapeError(`rowTable: row ${absent} of ${name}, expected one of its ${rows} rows`);
+    }
+    const stored = floatDtype(entry);
+    const tensor = this.#device.createTensor('weights', name, 'f32', [rowOf.length, cols]);
+    const values = new Float32Array(rows * cols);
+    this.#reads.push({
+      entry,
+      onBytes: (offset, bytes) => {
+        values.set(toFloat32(stored, bytes), offset / ELEMENT_BYTES[STORAGE[stored]]);
+        if (offset + bytes.length < entry.end - entry.begin) return;
+        const table = new Float32Array(rowOf.length * cols);
+        rowOf.forEach((row, i) =>
+          table.set(values.subarray(row * cols, (row + 1) * cols), i * cols),
+        );
+        const to: Destination = { dtype: 'f32', shards: [{ tensor, firstByte: 0 }] };
+        this.#write(to, 0, new Uint8Array(table.buffer));
+      },
+    });
+    return tensor;
+  }
+
+  computed({ name, rows }: NamedPart, cols: number, values: Float32Array): Matrix {
+    const shards = this.#allocate(name, 'f32', rows, cols);
+    const places = shards.map(({ tensor, firstRow }) => ({
+      tensor,
+      firstByte: firstRow * cols * ELEMENT_BYTES.f32,
+    }));
+    const { buffer, byteOffset, byteLength } = values;
+    this.#computed.push(() => {
+      this.#write({ shards: places }, 0, new Uint8Array(buffer, byteOffset, byteLength));
+    });
+    return { rows, cols, dtype: 'f32', shards };
+  }
+
+  constant(name: string, values: Uint32Array): DeviceTensor {
+    const tensor = this.#device.createTensor('weights', name, 'u32', [values.length]);
+    const { buffer, byteOffset, byteLength } = values;
+    this.#computed.push(() => {
+      const to = { shards: [{ tensor, firstByte: 0 }] };
+      this.#write(to, 0, new Uint8Array(buffer, byteOffset, byteLength));
+    });
     return tensor;
   }
 
@@ -80,11 +131,24 @@ export class WeightLoader implements WeightStore {
    */
   async upload(options: StreamOptions = {}): Promise<void> {
     await this.#device.settled();
+    for (const write of this.#computed) write();
     await streamTensors(this.#reads, options);
     await this.#device.settled();
   }
 
-  #find(name: string, shape: readonly number[]): TensorEntry {
+  /** The shape [rows, a, b, …] a tensor is stored in, if its rows have `cols` elements nevertheless. */
+  #unflattened(name: string, rows: number, cols: number): readonly (readonly number[])[] {
+    const [, ...axes] = this.#checkpoint.tensors.get(name)?.shape ?? [];
+    const isSame = axes.length > 1 && axes.reduce((product, n) => product * n, 1) === cols;
+    return isSame ? [[rows, ...axes]] : [];
+  }
+
+  /** @param others - further shapes that will do */
+  #find(
+    name: string,
+    shape: readonly number[],
+    ...others: readonly (readonly number[])[]
+  ): TensorEntry {
     const entry = this.#checkpoint.tensors.get(name);
     if (entry === undefined) {
       const files = this.#checkpoint.files.map((file) => file.name).join(', ');
@@ -94,11 +158,11 @@ export class WeightLoader implements WeightStore {
         { tensor: name },
       );
     }
-    const fits = entry.shape.length === shape.length && shape.every((n, i) => n === entry.shape[i]);
-    if (!fits) {
+    const found = entry.shape.join(', ');
+    if (![shape, ...others].some((expected) => expected.join(', ') === found)) {
       throw new WeightFileError(
         entry.file.name,
-        `tensor ${name} has shape [${entry.shape.join(', ')}], expected [${shape.join(', ')}]`,
+        `tensor ${name} has shape [${found}], expected [${shape.join(', ')}]`,
         { tensor: name },
       );
     }
@@ -154,7 +218,7 @@ export class WeightLoader implements WeightStore {
   }
 
   /** Writes bytes at their place in the stacked matrix, which may cross from one shard to the next. */
-  #write(to: Destination, at: number, bytes: Uint8Array): void {
+  #write(to: Pick<Destination, 'shards'>, at: number, bytes: Uint8Array): void {
     for (const { tensor, firstByte } of to.shards) {
       const begin = Math.max(at, firstByte);
       const end = Math.min(at + bytes.length, firstByte + tensor.sizeBytes);

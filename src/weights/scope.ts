@@ -5,10 +5,16 @@ import type { Matrix } from '../kernels/matrix.ts';
 export interface WeightStore {
   /** Whether the checkpoint has a tensor of this full name. */
   has(name: string): boolean;
-  /** Reserves GPU memory for the tensors stacked by rows; each is `[rows, cols]`. */
+  /** Reserves GPU memory for the tensors stacked by rows; each is `[rows, cols]`, or `[rows, a, b]` with a · b = cols. */
   matrix(parts: readonly NamedPart[], cols: number): Matrix;
-  /** Reserves GPU memory for one-dimensional tensors laid end to end, as f32. */
+  /** Reserves GPU memory for one-dimensional tensors laid end to end, as f32; `[1, n]` counts as `[n]`. */
   vector(parts: readonly NamedPart[]): DeviceTensor;
+  /** Reserves GPU memory for chosen rows of a tensor `[rows, cols]`, as f32. */
+  rowTable(part: NamedPart, cols: number, rowOf: Uint32Array): DeviceTensor;
+  /** Reserves GPU memory for a matrix `[rows, cols]` that no file holds. */
+  computed(part: NamedPart, cols: number, values: Float32Array): Matrix;
+  /** Reserves GPU memory for integers that no file holds. */
+  constant(name: string, values: Uint32Array): DeviceTensor;
 }
 
 /** A tensor of the checkpoint by its full name, and its number of rows or elements. */
@@ -40,7 +46,8 @@ export class WeightScope {
   }
 
   /**
-   * A weight matrix, in the dtype it is stored in. Several parts are stacked by rows into one matrix.
+   * A weight matrix, in the dtype it is stored in. Several parts are stacked by rows into one matrix. A row may have
+   * several axes in the file, as that of a convolution.
    *
    * @throws {WeightFileError} if a tensor is missing, has another shape, or a dtype we cannot compute with
    * @throws {DeviceLimitError} if a row is larger than the device's bindings
@@ -56,6 +63,41 @@ export class WeightScope {
    */
   vector(parts: Readonly<Record<string, number>>): DeviceTensor {
     return this.#store.vector(this.#parts(parts));
+  }
+
+  /**
+   * Rows of a small matrix, repeated and ordered as `rowOf` says: what a function of few arguments looks up, such as
+   * the bias of each distance. The whole matrix passes through memory while loading.
+   *
+   * @param rowOf - row i of the result is row `rowOf[i]` of the tensor [rows, cols]
+   * @returns f32 [rowOf.length, cols]
+   * @throws {WeightFileError} as {@link matrix}
+   * @throws {ShapeError} if a row is not in the tensor
+   */
+  rowTable(name: string, rows: number, cols: number, rowOf: Uint32Array): DeviceTensor {
+    return this.#store.rowTable({ name: this.#name(name), rows }, cols, rowOf);
+  }
+
+  /**
+   * A matrix that is not in the checkpoint since it follows from a formula, such as sinusoidal positions.
+   *
+   * @param name - for labels and messages
+   * @param values - [rows, cols]; must not change until the model has been loaded
+   * @throws {DeviceLimitError} as {@link matrix}
+   */
+  computed(name: string, rows: number, cols: number, values: Float32Array): Matrix {
+    return this.#store.computed({ name: this.#name(name), rows }, cols, values);
+  }
+
+  /**
+   * Integers that follow from the configuration, such as the row of a table for each distance.
+   *
+   * @param name - for labels and messages
+   * @param values - must not change until the model has been loaded
+   * @returns u32 [values.length]
+   */
+  constant(name: string, values: Uint32Array): DeviceTensor {
+    return this.#store.constant(this.#name(name), values);
   }
 
   #parts(parts: Readonly<Record<string, number>>): readonly NamedPart[] {

@@ -62,7 +62,7 @@ describeOnGpus('a device', (gpu) => {
     const buffer = device.createBuffer('state', 'source', 64);
     const ring = new ReadbackRing(device, 1, 64);
     const encoder = device.gpu.createCommandEncoder();
-    const read = ring.copy(encoder, buffer, 0, 64);
+    const read = ring.copy(encoder, { buffer, offset: 0, size: 64 });
     device.gpu.queue.submit([encoder.finish()]);
     const reading = read((bytes) => bytes.byteLength);
     device.gpu.destroy();

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { ACTIVATIONS, type Activation } from '../../src/kernels/activation.ts';
 import { matmul, type MatmulVariant } from '../../src/kernels/matmul.ts';
 import type { Matrix } from '../../src/kernels/matrix.ts';
 import { describeOnAdapters } from '../support/on_adapters.ts';
+import { REFERENCE_ACTIVATION } from '../support/reference_activation.ts';
 import { random, relativeError, runOp, upload } from '../support/run_op.ts';
 import { uploadMatrix } from '../support/weights.ts';
 
@@ -43,6 +45,14 @@ const CASES: readonly Case[] = [
   { rows: 11, inputs: 50, outputs: 31, dtype: 'bf16', shardRows: 16 },
 ];
 
+interface Epilogue {
+  readonly variant: MatmulVariant;
+  readonly scale?: number;
+  readonly activation?: Activation;
+  readonly hasBias?: boolean;
+  readonly hasResidual?: boolean;
+}
+
 function variantsOf({ rows, inputs }: Case): readonly MatmulVariant[] {
   const fast: readonly MatmulVariant[] = rows <= 8 ? ['direct', 'few', 'tile'] : ['direct', 'tile'];
   return inputs % 4 === 0 ? ['plain', ...fast] : ['plain'];
@@ -68,6 +78,39 @@ describeOnAdapters('matmul', (open) => {
       }));
       expect(relativeError(y.f32, reference(x, stored, inputs, bias, residual))).toBeLessThan(2e-6);
     });
+  });
+
+  // The end is one library for all kernels; `direct` is the quickest to run here.
+  it.each<Epilogue>([
+    { variant: 'plain', scale: 0.25, activation: 'tanh', hasBias: true, hasResidual: true },
+    { variant: 'few', scale: 0.25, activation: 'tanh', hasBias: true, hasResidual: true },
+    { variant: 'tile', scale: 0.25, activation: 'tanh', hasBias: true, hasResidual: true },
+    { variant: 'direct', scale: 768 ** -0.5 },
+    { variant: 'direct', scale: 3, hasResidual: true },
+    ...ACTIVATIONS.map((activation) => ({ variant: 'direct', activation, hasBias: true }) as const),
+  ])('ends with %o', async ({ variant, scale, activation, hasBias, hasResidual }) => {
+    const device = await open();
+    const [rows, inputs, outputs] = [5, 12, 70];
+    const values = random(outputs * inputs, 1);
+    const { matrix, stored } = uploadMatrix(device, 'f16', outputs, inputs, values, 40);
+    const x = random(rows * inputs, 2).map((v) => 3 * v);
+    const bias = hasBias ? random(outputs, 3) : undefined;
+    const residual = hasResidual ? random(rows * outputs, 4) : undefined;
+    const { y } = await runOp(device, {}, (r) => ({
+      y: matmul(r.tensor(upload(device, 'f32', [rows, inputs], x)), matrix, {
+        variant,
+        scale,
+        activation,
+        bias: bias && upload(device, 'f32', [outputs], bias),
+        residual: residual && r.tensor(upload(device, 'f32', [rows, outputs], residual)),
+      }),
+    }));
+    const expected = reference(x, stored, inputs).map((product, i) => {
+      const value = (scale ?? 1) * product + (bias?.[i % outputs] ?? 0);
+      const active = activation === undefined ? value : REFERENCE_ACTIVATION[activation](value);
+      return active + (residual?.[i] ?? 0);
+    });
+    expect(relativeError(y.f32, expected)).toBeLessThan(2e-6);
   });
 
   it('computes only the rows that the step has', async () => {

@@ -6,7 +6,7 @@ import {
   paddedHeadDim,
   type KvDType,
 } from '../../src/kernels/kv_cache.ts';
-import { ropeAppend, type RopeAppendOptions } from '../../src/kernels/rope_append.ts';
+import { appendKv, ropeAppend, type RopeAppendOptions } from '../../src/kernels/rope_append.ts';
 import { DeviceLimitError, ShapeError } from '../../src/util/errors.ts';
 import {
   cacheIndex,
@@ -49,6 +49,8 @@ const SEQUENCES = [
 interface Case extends RopeAppendOptions {
   readonly dtype?: KvDType;
   readonly pageSize?: number;
+  /** Whether pages follow each other, without tables. */
+  readonly isConsecutive?: boolean;
   /** Largest magnitude of the input. */
   readonly range?: number;
 }
@@ -64,10 +66,12 @@ interface Result {
   };
 }
 
-/** Runs one step on a poisoned cache; the expected cache differs from it only where the step's tokens lie. */
+/** Runs one step on a poisoned cache, by `appendKv` if there are no query heads; the expected cache differs from it only where the step's tokens lie. */
 async function run(device: Device, c: Case): Promise<Result> {
   const { heads, kvHeads, headDim, rotaryDim, dtype = 'f32', pageSize = 16, range = 1 } = c;
-  const step = placeStep(device, { sequences: SEQUENCES, pageSize, tileRows: 8, group: 1 });
+  const { isConsecutive } = c;
+  const layout = { sequences: SEQUENCES, pageSize, tileRows: 8, group: 1, isConsecutive };
+  const step = placeStep(device, layout);
   const shape = { kvHeads, headDim, pageSize, pages: step.pages };
   const kv = uploadCache(device, shape, dtype, poisonedCache(shape));
   const width = (heads + 2 * kvHeads) * headDim;
@@ -87,8 +91,10 @@ async function run(device: Device, c: Case): Promise<Result> {
     const qkv = upload(device, 'f32', [step.tokens, width], rows);
     const bucket = { count: 'tokens', capacity: step.tokens + 5 } as const;
     const x = r.tensor({ ...qkv, shape: [bucket, width] });
-    const queries = ropeAppend(x, table, step.state, kv, c);
-    return { queries, keys: r.tensor(kv.keys), values: r.tensor(kv.values) };
+    const stored = { keys: r.tensor(kv.keys), values: r.tensor(kv.values) };
+    if (heads > 0) return { queries: ropeAppend(x, table, step.state, kv, c), ...stored };
+    appendKv(x, step.state, kv);
+    return { queries: x, ...stored };
   });
   const stored = (bytes: Float32Array): Float32Array =>
     dtype === 'f32'
@@ -157,7 +163,7 @@ const CASES: readonly Case[] = [
   { heads: 4, kvHeads: 2, headDim: 64, rotaryDim: 64, ...HALF },
   { heads: 2, kvHeads: 2, headDim: 80, rotaryDim: 20, ...HALF, pageSize: 5 },
   { heads: 3, kvHeads: 1, headDim: 11, rotaryDim: 6, interleaved: true },
-  { heads: 5, kvHeads: 1, headDim: 7, rotaryDim: 0, ...HALF },
+  { heads: 5, kvHeads: 1, headDim: 7, rotaryDim: 0, ...HALF, isConsecutive: true },
   { heads: 2, kvHeads: 1, headDim: 256, rotaryDim: 256, interleaved: true, range: 1e5 },
 ];
 
@@ -168,6 +174,16 @@ describeOnAdapters('rope_append', (open) => {
     expect(cacheError(keys, expected.keys, 'f32')).toBeLessThan(5e-7);
     expect(cacheError(values, expected.values, 'f32')).toBe(0);
   });
+
+  it.each([true, false])(
+    'stores keys and values alone, pages in a row: %s',
+    async (isConsecutive) => {
+      const shape = { heads: 0, kvHeads: 5, headDim: 13, rotaryDim: 0, ...HALF, isConsecutive };
+      const { keys, values, expected } = await run(await open(), shape);
+      expect(cacheError(keys, expected.keys, 'f32')).toBe(0);
+      expect(cacheError(values, expected.values, 'f32')).toBe(0);
+    },
+  );
 
   it.each([1, 1e6])('rounds to f16, inputs up to %d', async (range) => {
     const shape = { heads: 4, kvHeads: 2, headDim: 10, rotaryDim: 10, ...HALF };

@@ -1,36 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { ACTIVATIONS, activate } from '../../src/kernels/activation.ts';
 import { embedding, LAST_TOKEN } from '../../src/kernels/embedding.ts';
-import {
-  ACTIVATIONS,
-  gatedActivation,
-  type Activation,
-} from '../../src/kernels/gated_activation.ts';
+import { gatedActivation } from '../../src/kernels/gated_activation.ts';
 import { gatherRows } from '../../src/kernels/gather_rows.ts';
 import { describeOnAdapters } from '../support/on_adapters.ts';
+import { REFERENCE_ACTIVATION } from '../support/reference_activation.ts';
 import { random, relativeError, runOp, upload } from '../support/run_op.ts';
 import { uploadMatrix } from '../support/weights.ts';
-
-/** erf by its Maclaurin series, which converges everywhere and is exact to 1e-12 for |x| < 4. */
-function erf(x: number): number {
-  let term = x;
-  let sum = x;
-  for (let n = 1; n < 120; n += 1) {
-    term *= (-x * x) / n;
-    sum += term / (2 * n + 1);
-  }
-  return Math.abs(x) > 4 ? Math.sign(x) : (2 / Math.sqrt(Math.PI)) * sum;
-}
-
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-
-const REFERENCE: Readonly<Record<Activation, (x: number) => number>> = {
-  silu: (x) => x * sigmoid(x),
-  gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
-  gelu_tanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-  quick_gelu: (x) => x * sigmoid(1.702 * x),
-  relu: (x) => Math.max(x, 0),
-  sigmoid,
-};
 
 describeOnAdapters('embedding', (open) => {
   it.each([
@@ -51,6 +27,33 @@ describeOnAdapters('embedding', (open) => {
     const expected = ids.flatMap((id) => [...stored.subarray(id * dim, (id + 1) * dim)]);
     expect([...y.f32]).toEqual(expected);
   });
+
+  it.each([97, 30])('scales and adds, %i rows per shard', async (shardRows) => {
+    const device = await open();
+    const dim = 45;
+    const { matrix, stored } = uploadMatrix(
+      device,
+      'f16',
+      97,
+      dim,
+      random(97 * dim, 1).map((v) => v / 8),
+      shardRows,
+    );
+    const ids = Uint32Array.of(96, 0, 31);
+    const added = random(3 * dim, 2);
+    const lastTokens = upload(device, 'u32', [1], Uint32Array.of(0));
+    const { y } = await runOp(device, {}, (r) => ({
+      y: embedding(r.tensor(upload(device, 'u32', [3], ids)), lastTokens, matrix, {
+        scale: 6.5,
+        add: r.tensor(upload(device, 'f32', [3, dim], added)),
+      }),
+    }));
+    const expected = Float64Array.from(
+      added,
+      (v, i) => 6.5 * (stored[(ids[Math.floor(i / dim)] ?? 0) * dim + (i % dim)] ?? 0) + v,
+    );
+    expect(relativeError(y.f32, expected)).toBeLessThan(2e-7);
+  });
 });
 
 describeOnAdapters('gather_rows', (open) => {
@@ -68,6 +71,36 @@ describeOnAdapters('gather_rows', (open) => {
   });
 });
 
+describeOnAdapters('activate', (open) => {
+  describe.each(ACTIVATIONS)('%s', (activation) => {
+    it.each([
+      { rows: 1, size: 1, scale: 0.01 },
+      { rows: 5, size: 67, scale: 0.3 },
+      { rows: 3, size: 130, scale: 6 },
+      { rows: 2, size: 64, scale: 1e4 },
+    ])('[$rows, $size] in ±$scale', async ({ rows, size, scale }) => {
+      const device = await open();
+      const x = random(rows * size, 3).map((v) => v * scale);
+      if (rows > 1) x.set([0, scale, -scale, scale / 1e3]);
+      const { y } = await runOp(device, {}, (r) => ({
+        y: activate(r.tensor(upload(device, 'f32', [rows, size], x)), activation),
+      }));
+      expect(
+        relativeError(y.f32, Float64Array.from(x, REFERENCE_ACTIVATION[activation])),
+      ).toBeLessThan(5e-7);
+    });
+  });
+
+  it('keeps the digits of a small tanh', async () => {
+    const device = await open();
+    const x = Float32Array.of(1e-30, -1e-6, 0.01, 0.2499, 0.25, -0.2501, 0.7, 10, -88);
+    const { y } = await runOp(device, {}, (r) => ({
+      y: activate(r.tensor(upload(device, 'f32', [1, x.length], x)), 'tanh'),
+    }));
+    x.forEach((v, i) => expect((y.f32[i] ?? 0) / Math.tanh(v)).toBeCloseTo(1, 6));
+  });
+});
+
 describeOnAdapters('gated_activation', (open) => {
   describe.each(ACTIVATIONS)('%s', (activation) => {
     it.each([
@@ -82,7 +115,7 @@ describeOnAdapters('gated_activation', (open) => {
       }));
       const expected = Float64Array.from({ length: rows * size }, (_, i) => {
         const gate = Math.floor(i / size) * size * 2 + (i % size);
-        return REFERENCE[activation](x[gate] ?? 0) * (x[gate + size] ?? 0);
+        return REFERENCE_ACTIVATION[activation](x[gate] ?? 0) * (x[gate + size] ?? 0);
       });
       expect(relativeError(y.f32, expected)).toBeLessThan(3e-6);
     });

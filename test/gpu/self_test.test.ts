@@ -72,6 +72,18 @@ const SUBTLE: readonly (readonly [variant: Variant, what: string, name: string, 
     [/^attention_tile$/, 'd < HEAD_DIM)', 'd < HEAD_DIM - 1u)'],
   ],
   [
+    'attention_tiled',
+    'a bias',
+    'not causal',
+    [/^attention_split$/, 'h, length - 1u', '0u, length - 1u'],
+  ],
+  [
+    'attention_tiled',
+    'a key after the query',
+    'not causal',
+    [/^attention_tile$/, 'position + WINDOW,', 'position + 1u,'],
+  ],
+  [
     'reduce_subgroup',
     'the last subgroup',
     'rms_norm',

@@ -3,8 +3,8 @@ import { openDevice, type Device } from '../../src/gpu/device.ts';
 import type { Access, Kernel } from '../../src/gpu/kernel.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { COUNT_NAMES } from '../../src/gpu/tensor.ts';
+import { ACTIVATIONS } from '../../src/kernels/activation.ts';
 import { LAST_TOKEN } from '../../src/kernels/embedding.ts';
-import { ACTIVATIONS } from '../../src/kernels/gated_activation.ts';
 import {
   HISTORY_PROMPT,
   SAMPLE_RESULT_WORDS,
@@ -156,7 +156,7 @@ describe('numbers that TypeScript and WGSL share', () => {
   });
 
   it('the marks of token ids and of their history', () => {
-    expect(constant(FILES['embedding'], 'LAST_TOKEN')).toBe(LAST_TOKEN);
+    expect(constant(LIBRARY['token'], 'LAST_TOKEN')).toBe(LAST_TOKEN);
     expect(FILES['sample_scan']).toContain(`past & 0x${(HISTORY_PROMPT - 1).toString(16)}u`);
   });
 

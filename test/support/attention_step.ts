@@ -3,7 +3,7 @@ import type { AttentionState } from '../../src/kernels/attention.ts';
 import { paddedHeadDim, type KvDType, type KvLayer } from '../../src/kernels/kv_cache.ts';
 import { POISON, random, upload } from './run_op.ts';
 
-/** A sequence of a step: its queries in the step, and its keys including those of the step. */
+/** A sequence of a step: its queries in the step, and its keys including those of the step (or, in cross-attention, not). */
 export interface SequenceSpec {
   readonly queries: number;
   readonly keys: number;
@@ -14,6 +14,12 @@ export interface StepSpec {
   readonly sequences: readonly SequenceSpec[];
   readonly pageSize: number;
   readonly window?: number | undefined;
+  /** What a query sees: none after it (default), to both sides, or keys that are another text's. */
+  readonly sees?: 'before' | 'around' | 'other' | undefined;
+  /** Whether pages follow each other, without tables. */
+  readonly isConsecutive?: boolean | undefined;
+  /** Smallest page in use; default 1. */
+  readonly firstPage?: number;
   /** Entries of a table row; by default as few as will do. */
   readonly tableWidth?: number | undefined;
   /** Packed rows of a tile, and query heads per key head. */
@@ -31,8 +37,10 @@ export interface PlacedStep {
   readonly rows: readonly { readonly sequence: number; readonly position: number }[];
   /** Page and slot of a key that some query of the step sees. */
   readonly place: (sequence: number, position: number) => readonly [page: number, slot: number];
-  /** First key of a sequence that a query at `position` sees. */
-  readonly firstVisible: (position: number) => number;
+  /** Keys that the query of a row sees: the first, and the one after the last. */
+  readonly visible: (row: number) => readonly [first: number, end: number];
+  /** First key of a sequence that any of its queries sees. */
+  readonly firstVisible: (sequence: number) => number;
 }
 
 /**
@@ -40,15 +48,22 @@ export interface PlacedStep {
  * page 0, which belongs to nobody.
  */
 export function placeStep(device: Device, spec: StepSpec): PlacedStep {
-  const { sequences, pageSize, window = Number.MAX_SAFE_INTEGER, tileRows, group } = spec;
-  const firstVisible = (position: number): number => Math.max(0, position + 1 - window);
-  const live = sequences.map(({ queries, keys }) => {
-    const first = Math.floor(firstVisible(keys - queries) / pageSize);
+  const { sequences, pageSize, window = Infinity, sees = 'before', tileRows, group } = spec;
+  const { firstPage = 1 } = spec;
+  const toEachSide = sees === 'before' ? window - 1 : window;
+  const firstVisible = (sequence: number): number => {
+    const { queries, keys } = sequences[sequence] ?? { queries: 0, keys: 0 };
+    return sees === 'other' ? 0 : Math.max(0, keys - queries - toEachSide);
+  };
+  const live = sequences.map(({ keys }, sequence) => {
+    const first = Math.floor(firstVisible(sequence) / pageSize);
     return { first, count: Math.ceil(keys / pageSize) - first };
   });
   const width = spec.tableWidth ?? Math.max(...live.map(({ count }) => count));
   const used = live.reduce((sum, { count }) => sum + count, 0);
-  const ids = shuffled(used).map((id) => id + 1);
+  const ids = (spec.isConsecutive === true ? counted(used).toReversed() : shuffled(used)).map(
+    (id) => id + firstPage,
+  );
 
   const tables = new Uint32Array(sequences.length * width);
   live.forEach(({ first, count }, sequence) => {
@@ -64,7 +79,12 @@ export function placeStep(device: Device, spec: StepSpec): PlacedStep {
     for (let i = 0; i < queries; i += 1) rows.push({ sequence, position: keys - queries + i });
     const packed = queries > 1 ? queries * group : 0;
     for (let row = 0; row < packed; row += tileRows) tiles.push(sequence, row);
-    return [start, queries, keys, 0];
+    return [
+      start,
+      queries,
+      keys,
+      spec.isConsecutive === true ? (tables[sequence * width] ?? 0) : 0,
+    ];
   });
   const decodes = sequences.filter(({ queries }) => queries === 1).length;
   const u32 = (shape: readonly number[], values: ArrayLike<number>) =>
@@ -80,10 +100,10 @@ export function placeStep(device: Device, spec: StepSpec): PlacedStep {
         rows.map(({ sequence }) => sequence),
       ),
       sequences: u32([sequences.length, 4], words),
-      tables: u32([sequences.length, width], tables),
+      ...(spec.isConsecutive !== true && { tables: u32([sequences.length, width], tables) }),
       tiles: u32([Math.max(1, tiles.length / 2), 2], tiles.length > 0 ? tiles : [0, 0]),
     },
-    pages: used + 1,
+    pages: used + firstPage,
     tokens: rows.length,
     decodes,
     tiles: tiles.length / 2,
@@ -92,6 +112,13 @@ export function placeStep(device: Device, spec: StepSpec): PlacedStep {
       tables[sequence * width + (Math.floor(position / pageSize) % width)] ?? 0,
       position % pageSize,
     ],
+    visible: (row) => {
+      const { sequence = 0, position = 0 } = rows[row] ?? {};
+      const keys = sequences[sequence]?.keys ?? 0;
+      if (sees === 'other') return [0, keys];
+      const end = sees === 'before' ? position + 1 : Math.min(keys, position + toEachSide + 1);
+      return [Math.max(0, position - toEachSide), end];
+    },
     firstVisible,
   };
 }
@@ -163,7 +190,11 @@ export function fromF16(word: number): number {
   return (word & 0x8000) === 0 ? magnitude : -magnitude;
 }
 
+function counted(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
 function shuffled(count: number): number[] {
   const keys = random(count, 99);
-  return Array.from({ length: count }, (_, i) => i).sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0));
+  return counted(count).sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0));
 }

@@ -3,15 +3,25 @@ import type { Bindings, Kernel } from '../../src/gpu/kernel.ts';
 import { Recorder, type Call } from '../../src/gpu/recorder.ts';
 import { StateBuffer } from '../../src/gpu/state_buffer.ts';
 import type { CountName, DeviceTensor, Tensor } from '../../src/gpu/tensor.ts';
+import { ACTIVATIONS, activate } from '../../src/kernels/activation.ts';
 import { attention, type AttentionState } from '../../src/kernels/attention.ts';
+import { beamCandidates, BEAM_ROW_WORDS } from '../../src/kernels/beam_candidates.ts';
+import { disentangledAttention } from '../../src/kernels/disentangled_attention.ts';
 import { embedding } from '../../src/kernels/embedding.ts';
-import { ACTIVATIONS, gatedActivation } from '../../src/kernels/gated_activation.ts';
+import { expertMatmul } from '../../src/kernels/expert_matmul.ts';
+import { gatedActivation } from '../../src/kernels/gated_activation.ts';
 import { gatherRows } from '../../src/kernels/gather_rows.ts';
+import { copyPages } from '../../src/kernels/copy_pages.ts';
 import { createKvLayer } from '../../src/kernels/kv_cache.ts';
+import { addLayerNorm, layerNorm } from '../../src/kernels/layer_norm.ts';
 import { matmul, type MatmulVariant } from '../../src/kernels/matmul.ts';
 import type { Matrix } from '../../src/kernels/matrix.ts';
+import { meanRows } from '../../src/kernels/pool_rows.ts';
+import { positionEmbedding } from '../../src/kernels/position_embedding.ts';
 import { addRmsNorm, rmsNorm } from '../../src/kernels/rms_norm.ts';
-import { ropeAppend } from '../../src/kernels/rope_append.ts';
+import { padHeads } from '../../src/kernels/pad_heads.ts';
+import { appendKv, ropeAppend } from '../../src/kernels/rope_append.ts';
+import { route } from '../../src/kernels/route.ts';
 import { sample, SAMPLE_ROW_WORDS } from '../../src/kernels/sample.ts';
 
 /** Records operations on tensors that hold nothing in particular, and remembers the kernels they use. */
@@ -42,7 +52,13 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
   embedding(r) {
     for (const dtype of DTYPES) {
       for (const cols of [5, 64, 300]) {
-        embedding(rows(r, 'u32'), fixed(r, 'u32', [4]), matrix(r, dtype, 96, cols));
+        const [tokens, lastTokens] = [rows(r, 'u32'), fixed(r, 'u32', [4])];
+        const table = matrix(r, dtype, 96, cols);
+        embedding(tokens, lastTokens, table);
+        const x = embedding(tokens, lastTokens, table, { scale: 8, add: rows(r, 'f32', cols) });
+        const ids = { tokens, lastTokens, positionIds: rows(r, 'u32') };
+        positionEmbedding(x, ids, table, { offset: 0 });
+        positionEmbedding(x, ids, table, { offset: 2, uncountedId: 1, uncountedRow: 1 });
       }
     }
   },
@@ -52,11 +68,41 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
   gatedActivation(r) {
     for (const activation of ACTIVATIONS) gatedActivation(rows(r, 'f32', 134), activation);
   },
+  activate(r) {
+    for (const activation of ACTIVATIONS) activate(rows(r, 'f32', 67), activation);
+  },
   rmsNorm(r) {
     for (const dim of [5, 64, 100, 1031]) {
       const x = rows(r, 'f32', dim);
       rmsNorm(x, fixed(r, 'f32', [dim]), 1e-6);
       addRmsNorm(x, rows(r, 'f32', dim), fixed(r, 'f32', [dim]), 0);
+    }
+  },
+  layerNorm(r) {
+    for (const dim of [1, 64, 100, 1031]) {
+      const x = rows(r, 'f32', dim);
+      layerNorm(x, fixed(r, 'f32', [dim]), undefined, 1e-12);
+      const bias = fixed(r, 'f32', [dim]);
+      addLayerNorm(x, rows(r, 'f32', dim), fixed(r, 'f32', [dim]), bias, 1e-5);
+    }
+  },
+  meanRows(r) {
+    const samples = { count: 'samples', capacity: SEQUENCES } as const;
+    for (const dim of [1, 45, 64]) {
+      meanRows(rows(r, 'f32', dim), fixed(r, 'u32', [SEQUENCES, 4]), samples);
+    }
+  },
+  experts(r) {
+    for (const capacity of [3, undefined]) {
+      const { experts, weights } = route(rows(r, 'f32', 7), stepState(r), { capacity });
+      for (const dtype of DTYPES) {
+        const x = rows(r, 'f32', 50);
+        const weight = matrix(r, dtype, 7 * 31, 50, 40);
+        expertMatmul(x, weight, experts, { experts: 7 });
+        const residual = rows(r, 'f32', 31);
+        const more = { activation: 'relu', rowScale: weights, residual } as const;
+        expertMatmul(x, weight, experts, { experts: 7, ...more });
+      }
     }
   },
   matmul(r) {
@@ -75,6 +121,7 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
         matmul(x, weight, { variant });
         const bias = fixed(r, 'f32', [outputs]);
         matmul(x, weight, { variant, bias, residual: rows(r, 'f32', outputs, capacity) });
+        matmul(x, weight, { variant, bias, scale: 0.125, activation: 'gelu' });
         matmul(r.tensor(fixed(r, 'f32', [capacity, inputs])), weight, { variant });
       }
     }
@@ -91,6 +138,9 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
         const options = { heads: 6, kvHeads: 2, headDim, rotaryDim, interleaved };
         const rotary = rows(r, 'f32', rotaryDim / 2, TOKENS, 2);
         ropeAppend(rows(r, 'f32', 10 * headDim), rotary, stepState(r), kv, options);
+        appendKv(rows(r, 'f32', 4 * headDim), withoutTables(stepState(r)), kv);
+        padHeads(rows(r, 'f32', 6 * headDim), 6, headDim);
+        copyPages(r, fixed(r, 'u32', [7, 2]), kv);
       }
     }
   },
@@ -107,10 +157,50 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
       ] as const) {
         const kv = createKvLayer(r.device, 9, { kvHeads, headDim, pageSize: 16, dtype });
         const queries = rows(r, 'f32', heads * Math.ceil(headDim / 4) * 4);
+        const bias = { table: fixed(r, 'f32', [7, heads]), reach: 3 };
         for (const variant of ['direct', 'tiled'] as const) {
-          attention(queries, stepState(r), kv, { heads, scale: 0.125, window, variant });
+          const options = { heads, scale: 0.125, window, variant };
+          attention(queries, stepState(r), kv, options);
+          attention(queries, withoutTables(stepState(r)), kv, { ...options, causal: false, bias });
         }
       }
+    }
+  },
+  disentangledAttention(r) {
+    for (const [heads, headDim] of [
+      [1, 1],
+      [12, 64],
+      [5, 6],
+      [4, 13],
+      [3, 128],
+      [6, 256],
+    ] as const) {
+      const dim = heads * headDim;
+      const table = r.tensor(fixed(r, 'f32', [8, dim]));
+      for (const positions of [{}, { keys: table }, { queries: table, keys: table }]) {
+        for (const variant of ['direct', 'tile'] as const) {
+          const options = { heads, headDim, scale: 0.125, variant };
+          const distances = fixed(r, 'u32', [23]);
+          disentangledAttention(
+            rows(r, 'f32', 3 * dim),
+            positions,
+            distances,
+            stepState(r),
+            options,
+          );
+        }
+      }
+    }
+  },
+  beamCandidates(r) {
+    for (const vocab of [2, 97, 5000, 262_144]) {
+      const capacity = { count: 'samples', capacity: SEQUENCES } as const;
+      const logits = { ...r.tensor(fixed(r, 'f32', [SEQUENCES, vocab])), shape: [capacity, vocab] };
+      beamCandidates(logits, {
+        rows: fixed(r, 'u32', [SEQUENCES, BEAM_ROW_WORDS]),
+        ruleTokens: fixed(r, 'u32', [9]),
+        ruleFactors: fixed(r, 'f32', [9]),
+      });
     }
   },
   sample(r) {
@@ -177,4 +267,8 @@ function stepState(r: Recorder): AttentionState {
     tables: fixed(r, 'u32', [SEQUENCES, 3]),
     tiles: fixed(r, 'u32', [20, 2]),
   };
+}
+
+function withoutTables(state: AttentionState): AttentionState {
+  return { ...state, tables: undefined };
 }

@@ -35,6 +35,7 @@ export function countsOf(counts: Partial<Counts>): Counts {
     splits: 0,
     combines: 0,
     candidates: 0,
+    copies: 0,
     ...counts,
   };
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FinishReason, Request } from './request.ts';
+import type { BeamGroup, FinishReason, Request } from './request.ts';
 
 /** The part of one request in a step: `count` tokens at positions `start … start + count - 1`. */
 export interface StepEntry {
@@ -23,10 +23,20 @@ export interface StepEntry {
   readonly inputFromGpu: boolean;
 }
 
-/** What one submission computes. */
+/** A block copied to another, keys and values of every layer. */
+export interface BlockCopy {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What one submission computes: the encoder, then the copies, then the entries. */
 export interface ScheduledStep {
   /** Counts up from 0. */
   readonly id: number;
+  /** Whose encoder input is run, and its keys and values stored in `crossBlocks`; one beam for all of its group. */
+  readonly encodes: readonly Request[];
+  /** No block is copied to twice, and none is both copied from and to. */
+  readonly copies: readonly BlockCopy[];
   /** Entries of one token first. */
   readonly entries: readonly StepEntry[];
   /** Leading entries of one token each. */
@@ -41,4 +51,19 @@ export interface TokenEvent {
   /** Generated token; the stop id itself where one ended the request. */
   readonly token: number;
   readonly finishReason: FinishReason | undefined;
+}
+
+/** What a completed step brought. */
+export interface StepOutcome {
+  /** One for each token of a request that had not ended before; none of beams. */
+  readonly events: readonly TokenEvent[];
+  /** Groups whose samples of a round are all back: each waits for `advance` or `finishGroup`. */
+  readonly rounds: readonly BeamGroup[];
+}
+
+/** How a beam goes on: as the sequence of the beam `parent` before this round, and `token`. */
+export interface BeamChoice {
+  /** Index in `BeamGroup.requests`. */
+  readonly parent: number;
+  readonly token: number;
 }

@@ -18,14 +18,15 @@
  * From that follows that blocks and slots can be taken from a request at once while its steps are in flight, and
  * that a block can be shared as soon as the step that fills it is scheduled.
  *
- * Invariants:
- * - every running request is older than every waiting one, and both lists are in order of arrival;
- * - all running requests but the youngest have at most one token to compute: a prompt takes all the budget that is
- *   left or all the blocks that are free, and either way nobody is admitted after it. So one walk from the oldest to
- *   the youngest serves decodes before prompts;
- * - only the youngest running request is preempted, so never one that already has an entry in the step; the oldest
+ * Invariants, for units, which are requests alone or the beams of a group:
+ * - every running unit is older than every waiting one, and both lists are in order of arrival;
+ * - in all running units but the youngest a request has at most one token to compute: a prompt takes all the budget
+ *   that is left or all the blocks that are free, and either way nobody is admitted after it. So one walk from the
+ *   oldest to the youngest serves decodes before prompts;
+ * - only the youngest running unit is preempted, so never one that already has an entry in the step; the oldest
  *   always advances, so with the capacity checked at `add` the scheduler cannot lock up;
- * - a request is admitted only when none of its samples are in flight, so its input tokens are all known;
+ * - a unit is admitted only when none of its samples are in flight, so its input tokens are all known; its encoder
+ *   input runs in the step that admits it, again after each preemption;
  * - no step computes past `maxLength`; steps past a stop id happen, and their samples are dropped.
  *
  * After the scheduler of vLLM v1 (`vllm/v1/core/sched/scheduler.py`) and of nano-vllm.
@@ -33,67 +34,35 @@
  * @module
  */
 
-import { RequestError } from '../../util/errors.ts';
 import { KvCacheManager } from './kv_cache_manager.ts';
-import { Request } from './request.ts';
-import type { FinishReason, RequestOptions } from './request.ts';
-import type { ScheduledStep, StepEntry, TokenEvent } from './scheduled_step.ts';
+import { checkBeams, checkRequest } from './request_checks.ts';
+import { BeamGroup, Request } from './request.ts';
+import type { BeamOptions, FinishReason, RequestOptions } from './request.ts';
+import { Roster } from './roster.ts';
+import type { Unit } from './roster.ts';
+import type { BeamChoice, ScheduledStep, StepOutcome, TokenEvent } from './scheduled_step.ts';
+import { checkSchedulerOptions } from './scheduler_options.ts';
+import type { SchedulerOptions } from './scheduler_options.ts';
+import { StepDraft } from './step_draft.ts';
 
-/** Limits of a scheduler; all are integers of at least 1. */
-export interface SchedulerOptions {
-  /** Blocks in the KV cache. */
-  readonly numBlocks: number;
-  /** Tokens in a block. */
-  readonly pageSize: number;
-  /** Most positions of a sequence. */
-  readonly contextLength: number;
-  /** Positions a token attends to, itself included; absent: all. */
-  readonly window?: number | undefined;
-  /** Most requests running at once: the number of slots. */
-  readonly maxSequences: number;
-  /** Most tokens in a step, at least `maxSequences` so that every running stream advances in every step. */
-  readonly tokenBudget: number;
-  /** Most steps submitted but not completed. */
-  readonly maxInFlight: number;
-}
-
-/** Continuous batching with chunked prefill, prefix cache and preemption by recompute. */
+/** Continuous batching with chunked prefill, prefix cache, beams, and preemption by recompute. */
 export class Scheduler {
   readonly #kv: KvCacheManager;
   readonly #options: SchedulerOptions;
-  readonly #running: Request[] = [];
-  readonly #waiting: Request[] = [];
+  readonly #roster: Roster;
   readonly #outstanding: ScheduledStep[] = [];
-  readonly #freeSlots: number[];
   #numRequests = 0;
   #numSteps = 0;
 
   /** @throws RequestError when an option is not a positive integer, or the budget is below `maxSequences`. */
   constructor(options: SchedulerOptions) {
-    const { numBlocks, pageSize, contextLength, window, maxSequences, tokenBudget, maxInFlight } =
-      options;
-    const counts = { numBlocks, pageSize, contextLength, maxSequences, tokenBudget, maxInFlight };
-    for (const [name, value] of Object.entries({ ...counts, window: window ?? 1 })) {
-      checkCount('scheduler', name, value);
-    }
-    if (tokenBudget < maxSequences) {
-      throw new RequestError(
-        `scheduler: tokenBudget is ${tokenBudget}, expected at least maxSequences (${maxSequences}); raise the budget`,
-        { param: 'tokenBudget' },
-      );
-    }
+    checkSchedulerOptions(options);
     this.#options = options;
-    this.#kv = new KvCacheManager({
-      numBlocks,
-      pageSize,
-      contextLength,
-      window,
-      maxChunk: tokenBudget,
-    });
-    this.#freeSlots = Array.from({ length: maxSequences }, (_, i) => maxSequences - 1 - i);
+    this.#kv = new KvCacheManager({ ...options, maxChunk: options.tokenBudget });
+    this.#roster = new Roster(this.#kv, options.maxSequences);
   }
 
-  /** Positions of the longest sequence: the context length, or less where the block pool is smaller. */
+  /** Positions of the longest sequence without encoder input: the context length, or less where the pool is smaller. */
   get capacity(): number {
     return this.#kv.capacity;
   }
@@ -103,12 +72,18 @@ export class Scheduler {
     return this.#kv.tableWidth;
   }
 
+  /** Entries in a block table row of an encoder's output; 0 without an encoder. */
+  get crossTableWidth(): number {
+    const { maxEncoderInput = 0, numBlocks } = this.#options;
+    return Math.min(this.#kv.blocksOf(maxEncoderInput), numBlocks);
+  }
+
   get numRunning(): number {
-    return this.#running.length;
+    return this.#roster.numRunning;
   }
 
   get numWaiting(): number {
-    return this.#waiting.length;
+    return this.#roster.numWaiting;
   }
 
   /** Steps scheduled but not completed. */
@@ -130,69 +105,52 @@ export class Scheduler {
    * Queues a request. It ends with `'length'` after `maxTokens`, or earlier when its sequence fills the capacity;
    * the last token needs no place there, because nothing is computed from it.
    *
-   * @throws RequestError when the prompt is empty or longer than the capacity, or a number is out of range.
+   * @throws RequestError when the prompt is empty, it or the encoder input does not fit, or a number is out of range.
    */
   add(options: RequestOptions): Request {
-    const { prompt, maxTokens = Infinity, cacheSalt = 0, cacheLimit = Infinity } = options;
-    if (maxTokens !== Infinity) {
-      checkCount('request', 'maxTokens', maxTokens);
-    }
-    if (!Number.isSafeInteger(cacheSalt) || !(cacheLimit >= 0)) {
-      throw new RequestError(
-        `request: cacheSalt is ${cacheSalt} and cacheLimit ${cacheLimit}, expected an integer and a number from 0`,
-      );
-    }
-    if (prompt.length === 0) {
-      throw new RequestError('request: the prompt is empty, expected at least one token', {
-        param: 'prompt',
-      });
-    }
-    if (prompt.length > this.capacity) {
-      const { contextLength } = this.#options;
-      const limit =
-        this.capacity < contextLength
-          ? `the KV cache holds ${this.capacity}; shorten it or enlarge the cache`
-          : `the context holds ${contextLength}; shorten it`;
-      throw new RequestError(`request: the prompt has ${prompt.length} tokens, ${limit}`, {
-        param: 'prompt',
-      });
-    }
-    const maxLength = Math.min(prompt.length + maxTokens, this.capacity + 1);
+    const maxLength = checkRequest(options, this.#options, this.#kv);
     const request = new Request(this.#numRequests++, options, maxLength);
-    this.#waiting.push(request);
+    this.#roster.enqueue([request]);
     return request;
+  }
+
+  /**
+   * Queues the beams of a search: they get the tokens that {@link advance} gives them, and end with
+   * {@link finishGroup}.
+   *
+   * @throws RequestError as {@link add}, or when the beams cannot run at once or each grow to its full length.
+   */
+  addBeams(options: BeamOptions, numBeams: number): BeamGroup {
+    const maxLength = checkBeams(options, numBeams, this.#options, this.#kv);
+    const group = new BeamGroup(this.#numRequests, options, maxLength, numBeams);
+    this.#numRequests += numBeams;
+    this.#roster.enqueue(group.requests);
+    return group;
   }
 
   /**
    * Plans the next step: one token for each running stream, then prompts in order of arrival as far as the budget
    * goes, then new admissions.
    *
-   * @returns the step, or `undefined` when nothing can run before a result arrives or a request is added.
+   * @returns the step, or `undefined` when nothing can run before a result arrives, a request is added, or a group whose
+   * round is over advances.
    */
   schedule(): ScheduledStep | undefined {
     if (this.#outstanding.length >= this.#options.maxInFlight) {
       return undefined;
     }
-    const entries: StepEntry[] = [];
-    let budget = this.#options.tokenBudget;
-    // Preemption pops requests off the end of the list while this loop walks it, which array iterators allow.
-    for (const request of this.#running) {
-      if (request.numPending > 0) {
-        budget -= this.#place(request, Math.min(request.numPending, budget), entries);
-      }
+    const draft = new StepDraft(this.#options);
+    // Preemption pops units off the end of the list while this loop walks it, which array iterators allow.
+    for (const unit of this.#roster.running) {
+      this.#place(unit, draft);
     }
-    for (let request = this.#admit(budget); request !== undefined; request = this.#admit(budget)) {
-      budget -= this.#place(request, Math.min(request.numPending, budget), entries, true);
+    for (let unit = this.#admit(draft); unit !== undefined; unit = this.#admit(draft)) {
+      this.#place(unit, draft);
     }
-    if (entries.length === 0) {
+    if (draft.isEmpty) {
       return undefined;
     }
-    const step = {
-      id: this.#numSteps++,
-      entries: entries.sort((a, b) => Number(a.count > 1) - Number(b.count > 1)),
-      numSingles: entries.filter((entry) => entry.count === 1).length,
-      numTokens: this.#options.tokenBudget - budget,
-    };
+    const step = draft.finish(this.#numSteps++);
     this.#outstanding.push(step);
     return step;
   }
@@ -201,9 +159,10 @@ export class Scheduler {
    * Takes in the results of the oldest outstanding step.
    *
    * @param sampledIds `[entries]`, one id for each entry in order; those of entries that do not sample are ignored.
-   * @returns one event for each token of a request that had not ended before.
+   * @returns the tokens of requests, and the groups of beams whose round is over. A beam that was preempted may sample
+   * twice in a round: the later result counts.
    */
-  complete(step: ScheduledStep, sampledIds: ArrayLike<number>): readonly TokenEvent[] {
+  complete(step: ScheduledStep, sampledIds: ArrayLike<number>): StepOutcome {
     if (step !== this.#outstanding[0] || sampledIds.length < step.entries.length) {
       throw new Error(
         `scheduler: step ${step.id} came back with ${sampledIds.length} ids, ` +
@@ -212,31 +171,77 @@ export class Scheduler {
     }
     this.#outstanding.shift();
     const events: TokenEvent[] = [];
+    const rounds: BeamGroup[] = [];
     for (const [i, { request, samples }] of step.entries.entries()) {
       const token = sampledIds[i];
-      if (samples && token !== undefined && request.status !== 'finished') {
+      if (!samples || token === undefined || request.status === 'finished') {
+        continue;
+      }
+      request.numInFlight--;
+      if (request.group === undefined) {
         events.push(this.#append(request, token));
+      } else {
+        request.hasSampled = true;
+        if (request.group.isUndecided) {
+          rounds.push(request.group);
+        }
       }
     }
-    return events;
+    return { events, rounds };
+  }
+
+  /**
+   * Begins the next round of a group that {@link complete} reported: beam i goes on as `choices[i]` says. Beams that
+   * have a parent in common share its blocks until they write. Call it or {@link finishGroup} before the next step is
+   * scheduled, since no younger request is admitted before a preempted group knows how to go on.
+   */
+  advance(group: BeamGroup, choices: readonly BeamChoice[]): void {
+    const { requests } = group;
+    const parents = choices.flatMap(({ parent }) => requests[parent] ?? []);
+    const [first] = requests;
+    if (
+      first === undefined ||
+      first.status === 'finished' ||
+      !group.isUndecided ||
+      choices.length !== requests.length ||
+      parents.length !== requests.length ||
+      first.tokens.length + 1 >= first.maxLength
+    ) {
+      throw new Error(
+        `scheduler: ${choices.length} choices for a group of ${requests.length} beams with ${first?.tokens.length} ` +
+          `tokens, expected one for each, between rounds and before the last token (maxLength ${first?.maxLength})`,
+      );
+    }
+    this.#kv.fork(requests, parents);
+    const histories = parents.map(({ tokens }) => tokens);
+    for (const [i, { token }] of choices.entries()) {
+      const request = requests[i];
+      if (request !== undefined) {
+        request.tokens = [...(histories[i] ?? []), token];
+        request.hasSampled = false;
+      }
+    }
   }
 
   /**
    * Ends a request now, whatever state it is in: its blocks and slot are free at once, results still in flight are
-   * dropped. Does nothing to a request that has ended.
+   * dropped. A beam ends with its group. Does nothing to a request that has ended.
    */
   finish(request: Request, reason: FinishReason): void {
     if (request.status === 'finished') {
       return;
     }
-    if (request.status === 'running') {
-      this.#running.splice(this.#running.indexOf(request), 1);
-      this.#vacate(request);
-    } else {
-      this.#waiting.splice(this.#waiting.indexOf(request), 1);
+    for (const ended of this.#roster.remove(request)) {
+      ended.status = 'finished';
+      ended.finishReason = reason;
     }
-    request.status = 'finished';
-    request.finishReason = reason;
+  }
+
+  /** Ends all beams of a group, as {@link finish}. */
+  finishGroup(group: BeamGroup, reason: FinishReason): void {
+    for (const request of group.requests) {
+      this.finish(request, reason);
+    }
   }
 
   /**
@@ -245,10 +250,8 @@ export class Scheduler {
    * not read back are sampled again.
    */
   startOver(): void {
-    while (this.#running.length > 0) {
-      this.#preemptYoungest();
-    }
-    for (const request of this.#waiting) {
+    while (this.#roster.preemptYoungest() !== undefined);
+    for (const request of this.#roster.requests) {
       request.numInFlight = 0;
     }
     this.#outstanding.length = 0;
@@ -262,7 +265,7 @@ export class Scheduler {
    * @returns the requests that were ended.
    */
   failAll(): readonly Request[] {
-    const ended = [...this.#running, ...this.#waiting];
+    const ended = this.#roster.requests;
     for (const request of ended) {
       this.finish(request, 'error');
     }
@@ -279,79 +282,53 @@ export class Scheduler {
     this.#kv.fillTableRow(request, row);
   }
 
+  /** Writes the row `[crossTableWidth]` of an entry's encoder output, under the same conditions. */
+  fillCrossTableRow(request: Request, row: Int32Array | Uint32Array): void {
+    this.#kv.fillCrossTableRow(request, row);
+  }
+
   /**
-   * Adds up to `wanted` tokens of a running request to the step, preempting the youngest while there is no block.
-   *
-   * @returns the tokens added; 0 when the request was itself the youngest.
+   * Adds what can be computed of a running unit to the step, preempting the youngest while there is no block for any
+   * of it. Beams for which no block is left wait for the next step.
    */
-  #place(request: Request, wanted: number, entries: StepEntry[], isFirst = false): number {
-    let count = this.#kv.extend(request, wanted);
-    while (count === 0) {
-      if (this.#preemptYoungest() === request) {
-        return 0;
+  #place(unit: Unit, draft: StepDraft): void {
+    const pending = unit.filter((request) => request.numPending > 0);
+    while (draft.budget > 0 && pending.length > 0) {
+      const { budget } = draft;
+      for (const request of pending) {
+        this.#placeRequest(request, draft);
       }
-      count = this.#kv.extend(request, wanted);
+      if (draft.budget < budget || this.#roster.preemptYoungest() === unit) {
+        return;
+      }
     }
-    const { slot, numComputed: start } = request;
-    const kvLength = start + count;
-    const samples = kvLength === request.length;
-    const inputFromGpu = start >= request.tokens.length;
-    entries.push({ request, slot, isFirst, start, count, kvLength, samples, inputFromGpu });
-    request.numComputed = kvLength;
-    request.numInFlight += Number(samples);
-    this.#kv.publish(request);
-    return count;
   }
 
-  /**
-   * Moves the oldest waiting request to the running ones, if the budget has room, a slot is free and the pool can hold
-   * all its tokens beside what the running requests still need for theirs and one block more for each to grow into.
-   * Without that margin a request just preempted would come back only to be preempted again.
-   */
-  #admit(budget: number): Request | undefined {
-    const request = this.#waiting[0];
-    const slot = this.#freeSlots.at(-1);
-    if (request === undefined || slot === undefined || budget === 0 || request.numInFlight > 0) {
-      return undefined;
+  /** Adds as many pending tokens to the step as budget and blocks allow, maybe none. */
+  #placeRequest(request: Request, draft: StepDraft): void {
+    if (request.isFresh && request.group !== undefined) {
+      // The beams before it may have computed just now what it has in common with them.
+      this.#kv.acquirePrefix(request);
     }
-    this.#kv.acquirePrefix(request);
-    const claimed = this.#running.reduce((sum, other) => sum + this.#kv.demand(other) + 1, 0);
-    if (this.#running.length > 0 && this.#kv.demand(request) + claimed > this.#kv.numFree) {
-      this.#kv.release(request);
-      return undefined;
+    const wanted = Math.min(request.numPending, draft.budget);
+    const count = wanted > 0 ? this.#kv.extend(request, wanted, draft.copies) : 0;
+    if (count > 0) {
+      draft.add(request, count);
+      this.#kv.publish(request);
     }
-    if (request.numPreemptions === 0) {
-      request.numCachedTokens = request.numComputed;
-    }
-    this.#waiting.shift();
-    this.#freeSlots.pop();
-    this.#running.push(request);
-    request.slot = slot;
-    request.status = 'running';
-    return request;
   }
 
-  #preemptYoungest(): Request | undefined {
-    const request = this.#running.pop();
-    if (request !== undefined) {
-      this.#vacate(request);
-      this.#waiting.unshift(request);
-      request.status = 'waiting';
-      request.numPreemptions++;
+  #admit(draft: StepDraft): Unit | undefined {
+    const unit = draft.budget > 0 ? this.#roster.admit(draft.encoderRoom) : undefined;
+    const [first] = unit ?? [];
+    if (first !== undefined) {
+      draft.encode(first);
     }
-    return request;
-  }
-
-  /** Takes blocks and slot from a request that stops running. */
-  #vacate(request: Request): void {
-    this.#kv.release(request);
-    this.#freeSlots.push(request.slot);
-    request.slot = -1;
+    return unit;
   }
 
   #append(request: Request, token: number): TokenEvent {
     request.tokens.push(token);
-    request.numInFlight--;
     this.#kv.publish(request);
     if (request.stopIds.has(token)) {
       this.finish(request, 'stop');
@@ -359,13 +336,5 @@ export class Scheduler {
       this.finish(request, 'length');
     }
     return { request, token, finishReason: request.finishReason };
-  }
-}
-
-function checkCount(where: string, name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new RequestError(`${where}: ${name} is ${value}, expected a positive integer`, {
-      param: name,
-    });
   }
 }

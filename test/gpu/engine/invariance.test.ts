@@ -186,7 +186,7 @@ describeOnGpus('schedules', (gpu) => {
 
   it.each(MODELS)('$name: any schedule gives what each request gives alone', async (model) => {
     const loaded = await uploadModel(
-      await openModel(openDirectory(`${CONFORMANCE}/${model.name}`)),
+      await openModel(openDirectory(`${CONFORMANCE}/${model.name}`), 'decoder'),
       device,
     );
     const decoder: Decoder = { ...loaded, maxPositions: CONTEXT };

@@ -14,7 +14,7 @@ const FACTS: DeviceFacts = {
 function decoder(maxPositions: number): Decoder {
   return {
     kv: { layers: 2, heads: 4, kvHeads: 2, headDim: 16, window: undefined },
-    rope: { theta: 10000, rotaryDim: 16, scaling: { type: 'default' } },
+    ropes: [{ theta: 10000, rotaryDim: 16, scaling: { type: 'default' } }],
     vocab: 96,
     maxPositions,
     forward: () => expect.fail('nothing runs here'),

@@ -8,7 +8,7 @@ const lost = (reason: string): DeviceLostError =>
   new DeviceLostError(`device: lost (${reason}); load the model again`, { reason });
 
 /** Stands for a model on a device; nothing here looks into it. */
-const PLACED = {} as PlacedModel;
+const PLACED = {} as PlacedModel<unknown>;
 
 /** A recovery with a clock of its own, whose attempts succeed unless `attempt` throws. */
 function create(attempt: (signal: AbortSignal) => Promise<void> | void = () => undefined) {
@@ -22,7 +22,7 @@ function create(attempt: (signal: AbortSignal) => Promise<void> | void = () => u
     onRecovery: (event) => events.push(event),
     now: () => clock.nowMs,
   });
-  const moved: PlacedModel[] = [];
+  const moved: PlacedModel<unknown>[] = [];
   const lose = (reason: string): Promise<void> =>
     recovery.replace(lost(reason), async (placed) => {
       moved.push(placed);

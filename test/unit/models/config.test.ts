@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigReader } from '../../../src/models/config.ts';
-import { familyOf } from '../../../src/models/registry.ts';
+import { familyOf, kindOf } from '../../../src/models/registry.ts';
 import { ConfigError } from '../../../src/util/errors.ts';
 
 const reader = (json: object): ConfigReader => new ConfigReader({ model_type: 'llama', ...json });
@@ -81,7 +81,10 @@ describe('ConfigReader', () => {
     expect(activation()).toBe('silu');
     expect(activation('swish')).toBe('silu');
     expect(activation('gelu')).toBe('gelu');
+    expect(activation('gelu_python')).toBe('gelu');
+    expect(activation('gelu_accurate')).toBe('gelu_tanh');
     expect(activation('gelu_pytorch_tanh')).toBe('gelu_tanh');
+    expect(activation('tanh')).toBe('tanh');
     expect(failureOf(() => activation('mish')).message).toMatch(/is "mish", expected one of: silu/);
     expect(failureOf(() => activation('toString')).key).toBe('hidden_act');
   });
@@ -185,14 +188,38 @@ describe('rope', () => {
 
 describe('familyOf', () => {
   it('finds the family, or lists those there are', () => {
-    expect(familyOf(reader({ model_type: 'llama' }))).toBe(
-      familyOf(reader({ model_type: 'mistral' })),
+    expect(familyOf(reader({ model_type: 'llama' }), 'decoder')).toBe(
+      familyOf(reader({ model_type: 'mistral' }), 'decoder'),
     );
-    const error = failureOf(() => familyOf(reader({ model_type: 'bert' })));
+    const error = failureOf(() => familyOf(reader({ model_type: 'mamba' }), 'decoder'));
     expect(error.key).toBe('model_type');
-    expect(error.message).toMatch(/model_type "bert" is not supported.*llama, mistral/);
-    expect(failureOf(() => familyOf(new ConfigReader({}))).message).toMatch(
+    expect(error.message).toMatch(/model_type "mamba" is not supported.*llama, mistral.*bert.*t5/);
+    expect(failureOf(() => familyOf(new ConfigReader({}), 'decoder')).message).toMatch(
       /"model_type" is missing/,
+    );
+  });
+
+  it('says how a model of another kind is loaded', () => {
+    const messageOf = (modelType: string, kind: 'decoder' | 'encoder' | 'seq2seq') =>
+      failureOf(() => familyOf(reader({ model_type: modelType }), kind)).message;
+    expect(messageOf('bert', 'decoder')).toMatch(/"bert" is not for Engine.load, use Encoder.load/);
+    expect(messageOf('llama', 'seq2seq')).toMatch(/not for Seq2Seq.load, use Engine.load/);
+    expect(messageOf('bart', 'decoder')).toMatch(/not for Engine.load, use Seq2Seq.load/);
+  });
+});
+
+describe('kindOf', () => {
+  it('tells by the model, and by the class where a checkpoint may hold half of it', () => {
+    const kind = (model_type: string, ...architectures: string[]) =>
+      kindOf(reader({ model_type, ...(architectures.length > 0 && { architectures }) }));
+    expect(kind('llama')).toBe('decoder');
+    expect(kind('roberta', 'RobertaModel')).toBe('encoder');
+    expect(kind('t5')).toBe('seq2seq');
+    expect(kind('t5', 'T5ForConditionalGeneration')).toBe('seq2seq');
+    expect(kind('t5', 'T5EncoderModel')).toBe('encoder');
+    expect(failureOf(() => kind('mamba')).key).toBe('model_type');
+    expect(failureOf(() => kindOf(reader({ model_type: 't5', architectures: [5] }))).key).toBe(
+      'architectures',
     );
   });
 });

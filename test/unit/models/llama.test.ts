@@ -17,6 +17,8 @@ const CONFIG = {
 /** Loads without a GPU; gives the decoder, and every tensor asked for with its shape. */
 function load(changes: object = {}) {
   const asked: string[] = [];
+  // Loading only passes tensors on: what is in them shows when a step is recorded.
+  const memory = { kind: 'buffer', buffer: {} as GPUBuffer, offset: 0 } as const;
   const store: WeightStore = {
     has: () => true,
     matrix(parts, cols) {
@@ -26,10 +28,17 @@ function load(changes: object = {}) {
     },
     vector(parts) {
       for (const { name, rows } of parts) asked.push(`${name} [${rows}]`);
-      // Loading only passes it on: what is in it shows when a step is recorded.
-      const memory = { kind: 'buffer', buffer: {} as GPUBuffer, offset: 0 } as const;
       return { shape: [parts.length], dtype: 'f32', sizeBytes: 4, memory };
     },
+    rowTable({ name, rows }, cols, rowOf) {
+      asked.push(`${name} [${rows}, ${cols}]`);
+      return { shape: [rowOf.length, cols], dtype: 'f32', sizeBytes: 4, memory };
+    },
+    computed({ name, rows }, cols) {
+      asked.push(`${name} [${rows}, ${cols}]`);
+      return { rows, cols, dtype: 'f32', shards: [] };
+    },
+    constant: (_name, values) => ({ shape: [values.length], dtype: 'u32', sizeBytes: 4, memory }),
   };
   const decoder = llama.load(new ConfigReader({ ...CONFIG, ...changes }), new WeightScope(store));
   return { decoder, asked };
@@ -74,7 +83,7 @@ describe('llama', () => {
     const { decoder } = load({ model_type: 'mistral', head_dim: 6, sliding_window: 7 });
     expect(decoder).toMatchObject({ vocab: 31, maxPositions: 2048 });
     expect(decoder.kv).toMatchObject({ layers: 2, heads: 3, kvHeads: 1, headDim: 6, window: 7 });
-    expect(decoder.rope).toMatchObject({ theta: 10000, rotaryDim: 6 });
+    expect(decoder.ropes).toMatchObject([{ theta: 10000, rotaryDim: 6 }]);
     expect(load({ sliding_window: null }).decoder.kv.window).toBeUndefined();
   });
 

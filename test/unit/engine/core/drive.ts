@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { Scheduler } from '../../../../src/engine/core/scheduler.ts';
 import type { ScheduledStep, TokenEvent } from '../../../../src/engine/core/scheduled_step.ts';
-import type { SchedulerOptions } from '../../../../src/engine/core/scheduler.ts';
+import type { SchedulerOptions } from '../../../../src/engine/core/scheduler_options.ts';
 
 const DEFAULTS: SchedulerOptions = {
   numBlocks: 64,
@@ -37,7 +37,7 @@ export function complete(
   return scheduler.complete(
     step,
     step.entries.map(() => token),
-  );
+  ).events;
 }
 
 /** One step from plan to result. */

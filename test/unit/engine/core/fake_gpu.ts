@@ -1,9 +1,9 @@
 /**
  * A GPU made of integers: runs scheduled steps against a paged memory and a toy model.
  *
- * The toy model's "keys and values" at a position are a hash of everything they depend on: all tokens up to there
- * and the salt (and, past `cacheLimit`, the request itself). Every read through a block table row is compared with
- * that hash, so a block shared, reused, wrapped or freed wrongly cannot go unnoticed.
+ * The toy model's "keys and values" at a position are a hash of everything they depend on: all tokens up to there,
+ * the encoder input and the salt (and, past `cacheLimit`, the request itself). Every read through a block table row is
+ * compared with that hash, so a block shared, copied, reused, wrapped or freed wrongly cannot go unnoticed.
  */
 import { expect } from 'vitest';
 import type { Request, RequestOptions } from '../../../../src/engine/core/request.ts';
@@ -19,9 +19,21 @@ export interface FakeGpuOptions {
   readonly vocab: number;
 }
 
+/** `expect` is too slow for what is checked a million times. */
+export function ensure(condition: boolean, invariant: string): void {
+  if (!condition) {
+    expect.fail(`broken: ${invariant}`);
+  }
+}
+
 function mix(hash: number, value: number): number {
   const h = Math.imul(hash ^ value, 0x9e3779b1);
   return (h ^ (h >>> 15)) >>> 0;
+}
+
+/** What the toy model makes of what a request has before its first token. */
+function firstState({ cacheSalt = 0, encoderInput = [] }: Partial<RequestOptions>): number {
+  return encoderInput.reduce(nextState, cacheSalt);
 }
 
 /** State of the toy model after a token: what its keys and values hold. */
@@ -29,11 +41,20 @@ function nextState(state: number, token: number): number {
   return mix(state, token + 1);
 }
 
+/** What the toy model samples after `tokens`. */
+export function sampleAfter(
+  options: Partial<RequestOptions>,
+  tokens: readonly number[],
+  vocab: number,
+): number {
+  return tokens.reduce(nextState, firstState(options)) % vocab;
+}
+
 /** What the toy model generates for a request that is alone in the world. */
 export function generateAlone(options: RequestOptions, vocab: number, capacity: number): number[] {
   const stopIds = new Set(options.stopIds);
   const generated: number[] = [];
-  let state = options.prompt.reduce(nextState, options.cacheSalt ?? 0);
+  let state = options.prompt.reduce(nextState, firstState(options));
   const limit = Math.min(options.maxTokens ?? Infinity, capacity + 1 - options.prompt.length);
   while (generated.length < limit) {
     const token = state % vocab;
@@ -73,6 +94,12 @@ export class FakeGpu {
       scheduler.fillTableRow(request, row);
       return row;
     });
+    for (const request of step.encodes) {
+      for (const [address, value] of this.#crossStates(request, scheduler)) {
+        this.#memory[address] = value;
+      }
+    }
+    this.#copy(step);
     const states = step.entries
       .map((entry) => this.#tokensUpTo(entry))
       .map(([r, t]) => prefixStates(r, t));
@@ -84,6 +111,9 @@ export class FakeGpu {
     }
     for (const [i, entry] of step.entries.entries()) {
       this.#checkReads(entry, rows[i], states[i] ?? []);
+      for (const [address, value] of this.#crossStates(entry.request, scheduler)) {
+        ensure(this.#memory[address] === value, 'the encoder output is there');
+      }
     }
     return step.entries.map((entry, i) => {
       if (!entry.samples) {
@@ -108,6 +138,11 @@ export class FakeGpu {
         `slot ${slot} has computed ${history?.tokens.length} tokens, not the ${start} before`,
       );
     }
+    if (request.group !== undefined) {
+      // Beams may have gone on from one another, and what they sample is chosen by others.
+      ensure(!inputFromGpu, 'the tokens of beams are known');
+      history.tokens = request.tokens.slice(0, start);
+    }
     const input = inputFromGpu
       ? [this.#lastToken[slot] ?? NaN]
       : request.tokens.slice(start, start + count);
@@ -116,6 +151,26 @@ export class FakeGpu {
     }
     history.tokens.push(...input);
     return [request, [...history.tokens]];
+  }
+
+  /** Pages are copied all at once. */
+  #copy({ copies }: ScheduledStep): void {
+    const { pageSize } = this.#options;
+    const targets = new Set(copies.map(({ to }) => to));
+    ensure(targets.size === copies.length, 'no block is copied to twice');
+    for (const { from, to } of copies) {
+      ensure(!targets.has(from), 'no block is both copied from and to');
+      this.#memory.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
+    }
+  }
+
+  /** Where the keys and values of a request's encoder output are, and what they must be. */
+  #crossStates(request: Request, scheduler: Scheduler): readonly (readonly [number, number])[] {
+    const row = new Int32Array(scheduler.crossTableWidth);
+    scheduler.fillCrossTableRow(request, row);
+    const { encoderInput = [] } = request;
+    const state = encoderInput.reduce(nextState, 0);
+    return encoderInput.map((_, p) => [this.#address(row, p), mix(state, p) + 0.5]);
   }
 
   #checkReads({ start, kvLength }: StepEntry, row: Int32Array | undefined, states: number[]): void {
@@ -144,9 +199,10 @@ export class FakeGpu {
 
 /** State after each token; past the cache limit also marked with the request, which makes them unshareable. */
 function prefixStates(request: Request, tokens: readonly number[]): number[] {
-  let state = request.cacheSalt;
+  let state = firstState(request);
+  const { id } = request.group?.requests[0] ?? request;
   return tokens.map((token, p) => {
     state = nextState(state, token);
-    return p < request.cacheLimit ? state : state + (request.id + 1) * 2 ** 32;
+    return p < request.cacheLimit ? state : state + (id + 1) * 2 ** 32;
   });
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { KvCacheManager } from '../../../../src/engine/core/kv_cache_manager.ts';
 import { Request } from '../../../../src/engine/core/request.ts';
 import type { RequestOptions } from '../../../../src/engine/core/request.ts';
+import type { BlockCopy } from '../../../../src/engine/core/scheduled_step.ts';
 
 const range = (count: number, from = 0): number[] =>
   Array.from({ length: count }, (_, i) => from + i);
@@ -12,7 +13,7 @@ function request(prompt: readonly number[], options: Omit<RequestOptions, 'promp
 
 /** Computes the next `count` tokens of a request. */
 function compute(kv: KvCacheManager, target: Request, count: number): number {
-  const granted = kv.extend(target, count);
+  const granted = kv.extend(target, count, []);
   target.numComputed += granted;
   kv.publish(target);
   return granted;
@@ -149,6 +150,64 @@ describe('without a window', () => {
     compute(kv, request(range(8)), 8);
     kv.clear();
     expect([kv.numFree, kv.numCached]).toEqual([4, 0]);
+  });
+});
+
+describe('forks', () => {
+  const layout = { numBlocks: 12, pageSize: 2, contextLength: 100, maxChunk: 100 };
+
+  it('go on with what the parent computed, and publish it under the names it has there', () => {
+    const kv = new KvCacheManager(layout);
+    const [a, b] = [request([1, 2, 3, 4, 5]), request([1, 2, 6, 7, 8])];
+    compute(kv, a, 5);
+    compute(kv, b, 5);
+    kv.fork([a, b], [b, b]);
+    expect(a.blocks).toEqual(b.blocks);
+    expect([a.numComputed, kv.numFree]).toEqual([5, 12 - 3]);
+    a.tokens = [...b.tokens, 9];
+    compute(kv, a, 1);
+    kv.release(a);
+    kv.release(b);
+    expect(kv.numFree).toBe(12);
+    const found = [
+      [1, 2, 6, 7, 8, 9, 0],
+      [1, 2, 3, 4, 8, 9, 0],
+    ].map((prompt) => {
+      const other = request(prompt);
+      kv.acquirePrefix(other);
+      return other.numComputed;
+    });
+    expect(found).toEqual([6, 4]);
+  });
+
+  it('exchange their sequences', () => {
+    const kv = new KvCacheManager(layout);
+    const [a, b] = [request([1, 2, 3]), request([4, 5, 6])];
+    compute(kv, a, 3);
+    compute(kv, b, 3);
+    const [first, second] = [[...a.blocks], [...b.blocks]];
+    kv.fork([a, b], [b, a]);
+    expect([a.blocks, b.blocks]).toEqual([second, first]);
+    expect(kv.numFree).toBe(12 - 4);
+  });
+
+  it('count the copy in what they demand, and wait when there is no block for it', () => {
+    const kv = new KvCacheManager({ ...layout, numBlocks: 2 });
+    const [a, b] = [request([1]), request([1])];
+    compute(kv, a, 1);
+    kv.fork([a, b], [a, a]);
+    for (const beam of [a, b]) {
+      beam.tokens.push(2);
+    }
+    expect([kv.demand(a), kv.demand(b)]).toEqual([1, 1]);
+    const other = request([9]);
+    compute(kv, other, 1);
+    expect(kv.extend(a, 1, [])).toBe(0);
+    kv.release(other);
+    const copies: BlockCopy[] = [];
+    expect(kv.extend(a, 1, copies)).toBe(1);
+    expect(copies).toEqual([{ from: b.blocks[0], to: a.blocks[0] }]);
+    expect([kv.demand(b), kv.extend(b, 1, copies), copies.length]).toEqual([0, 1, 1]);
   });
 });
 

@@ -10,6 +10,8 @@ describe('steps', () => {
     const first = next(scheduler);
     expect(first).toEqual({
       id: 0,
+      encodes: [],
+      copies: [],
       numSingles: 0,
       numTokens: 5,
       entries: [

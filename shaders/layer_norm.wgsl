@@ -1,0 +1,47 @@
+// layer_norm: y[t, i] = weight[i] * (x[t, i] - m) / sqrt(v + eps) (+ bias[i])
+//             m = mean_j(x[t, j]), v = mean_j((x[t, j] - m)^2)
+//
+//   x, y          [rows, DIM] f32
+//   weight, bias  [DIM] f32
+//   grid          one workgroup per row; sums accumulate in f32
+//
+// Ba et al. 2016, arXiv:1607.06450, eq. 4.
+
+// Specialized by src/kernels/layer_norm.ts.
+const DIM: u32 = 64u;
+const EPS: f32 = 1e-12;
+const HAS_BIAS: bool = true;
+const WORKGROUP: u32 = 64u;
+
+//!include REDUCE lib/reduce_tree.wgsl
+//!include lib/moments.wgsl
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
+  let row = group.x * DIM;
+
+  var sum = 0.0;
+  for (var i = lane.thread; i < DIM; i += WORKGROUP) {
+    sum += x[row + i];
+  }
+  let shift = block_sum(sum, lane) / f32(DIM);
+
+  var powers = vec4f();
+  for (var i = lane.thread; i < DIM; i += WORKGROUP) {
+    powers += powers_of(x[row + i] - shift);
+  }
+  let moments = moments_of(block_sum4(powers, lane));
+
+  for (var i = lane.thread; i < DIM; i += WORKGROUP) {
+    var value = (x[row + i] - shift - moments.mean) * moments.scale * weight[i];
+    if (HAS_BIAS) {
+      value += bias[i];
+    }
+    y[row + i] = value;
+  }
+}

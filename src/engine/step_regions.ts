@@ -1,0 +1,90 @@
+/** The regions of a generator's step state. @module */
+import type { Field } from '../gpu/state_buffer.ts';
+import { attentionTileRows } from '../kernels/attention.ts';
+import { BEAM_ROW_WORDS } from '../kernels/beam_candidates.ts';
+import { SAMPLE_ROW_WORDS } from '../kernels/sample.ts';
+import type { Decoder } from '../models/family.ts';
+import { divCeil } from '../util/arith.ts';
+import type { ResolvedLimits } from './limits.ts';
+
+/** Logit biases a request may have. OpenAI's API has no stated limit; clients send a few. */
+export const MAX_LOGIT_BIAS = 512;
+
+export type StepRegion =
+  | 'counts'
+  | 'samplerRows'
+  | 'beamRows'
+  | 'sequences'
+  | 'crossSequences'
+  | 'sampleRows'
+  | 'tables'
+  | 'crossTables'
+  | 'copies'
+  | 'ruleTokens'
+  | 'ruleFactors'
+  | 'biasTokens'
+  | 'biasValues'
+  | 'tiles'
+  | 'positions'
+  | 'sequenceOf'
+  | 'positionIds'
+  | 'tokens'
+  | `rotary${number}`;
+
+/** Entries of the rows that say where a sequence's pages are. */
+export interface TableWidths {
+  readonly tableWidth: number;
+  /** Of the pages of its encoder output; 0 if there is no encoder. */
+  readonly crossTableWidth: number;
+}
+
+/** Every region and its shape, in the order they lie in memory. */
+export function stepFields(
+  decoder: Decoder,
+  limits: ResolvedLimits,
+  { tableWidth, crossTableWidth }: TableWidths,
+): Readonly<Record<StepRegion, Field>> {
+  const { maxSequences, tokenBudget, contextLength } = limits;
+  const { heads, kvHeads, headDim } = decoder.kv;
+  const tileQueries = attentionTileRows(headDim) / (heads / kvHeads);
+  const u32 = (...shape: readonly number[]) => ({ dtype: 'u32', shape }) as const;
+  const maxTiles = maxSequences + divCeil(tokenBudget, tileQueries);
+  // Rules made from what a sequence has so far name a token for each of its tokens at most.
+  const ruled = crossTableWidth > 0 ? maxSequences * (contextLength + MAX_LOGIT_BIAS) : 0;
+  const maxRules = Math.max(1, ruled);
+  const maxBias = Math.max(ruled, maxSequences * MAX_LOGIT_BIAS);
+  return {
+    counts: u32(8),
+    samplerRows: u32(maxSequences, SAMPLE_ROW_WORDS),
+    beamRows: u32(maxSequences, BEAM_ROW_WORDS),
+    sequences: u32(maxSequences, 4),
+    crossSequences: u32(maxSequences, 4),
+    sampleRows: u32(Math.max(maxSequences, tokenBudget)),
+    tables: u32(maxSequences, tableWidth),
+    crossTables: u32(maxSequences, Math.max(1, crossTableWidth)),
+    copies: u32(maxSequences, 2),
+    tiles: u32(maxTiles, 2),
+    positions: u32(tokenBudget),
+    sequenceOf: u32(tokenBudget),
+    positionIds: u32(tokenBudget),
+    tokens: u32(tokenBudget),
+    ...rotaryFields(decoder, tokenBudget),
+    // Last, because most steps have none and need not send them.
+    ruleTokens: u32(maxRules),
+    ruleFactors: { dtype: 'f32', shape: [maxRules] },
+    biasTokens: u32(maxBias),
+    biasValues: { dtype: 'f32', shape: [maxBias] },
+  };
+}
+
+function rotaryFields(
+  { ropes }: Decoder,
+  tokens: number,
+): Readonly<Record<`rotary${number}`, Field>> {
+  return Object.fromEntries(
+    ropes.map(({ rotaryDim }, i): [`rotary${number}`, Field] => [
+      `rotary${i}`,
+      { dtype: 'f32', shape: [tokens, rotaryDim / 2, 2] },
+    ]),
+  );
+}
