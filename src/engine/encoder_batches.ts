@@ -6,7 +6,7 @@ import type { AttentionState } from '../kernels/attention.ts';
 import { gatherRows } from '../kernels/gather_rows.ts';
 import { kvTensorShapes } from '../kernels/kv_cache.ts';
 import { meanRows } from '../kernels/pool_rows.ts';
-import type { Encoder, EncoderOutput } from '../models/family.ts';
+import type { EncoderModel, EncoderOutput } from '../models/family.ts';
 import type { EncoderStep } from '../nn/step.ts';
 import { nextPowerOfTwo } from '../util/arith.ts';
 import {
@@ -23,7 +23,7 @@ const TOKENS_PER_SEQUENCE = 4;
 
 /** What a recording computes of its tokens. */
 export interface EncoderTask {
-  /** Names of `Encoder.outputs`, {@link MEAN} or {@link FIRST}; each once. */
+  /** Names of `EncoderModel.outputs`, {@link MEAN} or {@link FIRST}; each once. */
   readonly outputs: readonly string[];
   /** Whether outputs per token are for chosen tokens only: `EncoderSequence.positions`. */
   readonly selects: boolean;
@@ -59,11 +59,11 @@ interface Batches {
 /** Recordings of an encoder for batches of different sizes, made when first needed. */
 export class EncoderBatches {
   readonly #device: Device;
-  readonly #encoder: Encoder;
+  readonly #encoder: EncoderModel;
   readonly #options: EncoderBatchesOptions;
   readonly #batches = new Map<string, Batches>();
 
-  constructor(device: Device, encoder: Encoder, options: EncoderBatchesOptions = {}) {
+  constructor(device: Device, encoder: EncoderModel, options: EncoderBatchesOptions = {}) {
     this.#device = device;
     this.#encoder = encoder;
     this.#options = options;

@@ -1,6 +1,6 @@
 import type { Device } from '../gpu/device.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
-import type { Encoder } from '../models/family.ts';
+import type { EncoderModel, EncoderOutput } from '../models/family.ts';
 import type { Recording } from '../gpu/recording.ts';
 import { nextPowerOfTwo } from '../util/arith.ts';
 import { EncoderBatches, type EncoderTask } from './encoder_batches.ts';
@@ -21,7 +21,7 @@ export class EncoderRunner implements StepRunner {
   #dispatches = 0;
 
   /** @param maxInFlight - batches that may be under way at once */
-  constructor(device: Device, encoder: Encoder, maxInFlight: number) {
+  constructor(device: Device, encoder: EncoderModel, maxInFlight: number) {
     this.#device = device;
     this.#batches = new EncoderBatches(device, encoder);
     this.#maxInFlight = maxInFlight;
@@ -29,6 +29,11 @@ export class EncoderRunner implements StepRunner {
 
   get totals(): RunnerTotals {
     return { steps: this.#steps, dispatches: this.#dispatches };
+  }
+
+  /** What an output is. @throws {RangeError} if there is none of this name */
+  output(name: string): EncoderOutput {
+    return this.#batches.output(name);
   }
 
   /** Most tokens of a batch whose every token has a row of these outputs. */

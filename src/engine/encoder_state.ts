@@ -2,7 +2,7 @@ import type { Device } from '../gpu/device.ts';
 import { type Field, type Region, StateBuffer } from '../gpu/state_buffer.ts';
 import { COUNT_NAMES, type Counts } from '../gpu/tensor.ts';
 import { attentionTileRows, type AttentionState } from '../kernels/attention.ts';
-import type { Encoder } from '../models/family.ts';
+import type { EncoderModel } from '../models/family.ts';
 import { RopeTable } from '../nn/rope.ts';
 import { divCeil } from '../util/arith.ts';
 
@@ -42,11 +42,11 @@ export interface EncoderBatchSize {
 /** Turns sequences into the numbers that an encoder's step reads. */
 export class EncoderState {
   readonly #buffer: StateBuffer<string>;
-  readonly #encoder: Encoder;
+  readonly #encoder: EncoderModel;
   readonly #ropes: readonly RopeTable[];
   readonly #size: EncoderBatchSize;
 
-  constructor(device: Device, encoder: Encoder, size: EncoderBatchSize) {
+  constructor(device: Device, encoder: EncoderModel, size: EncoderBatchSize) {
     const { tokens, sequences, selected, crossWidth } = size;
     const { heads, kvHeads, headDim } = encoder.kv;
     this.#encoder = encoder;

@@ -1,7 +1,7 @@
 import type { Device } from '../gpu/device.ts';
 import type { BeamCandidate } from '../kernels/beam_candidates.ts';
 import type { SampleResult } from '../kernels/sample.ts';
-import type { Decoder, Seq2Seq } from '../models/family.ts';
+import type { Decoder, Seq2SeqModel } from '../models/family.ts';
 import { ropeLength, type RopeConfig } from '../nn/rope.ts';
 import { DisposedError, RequestError, type QuernError } from '../util/errors.ts';
 import type { EngineStats } from './api.ts';
@@ -16,7 +16,7 @@ import { Runner, type EntryResult } from './runner.ts';
 import type { BeamRules } from './step_state.ts';
 
 /** A decoder, or an encoder and the decoder that attends to what it makes. */
-export type GenerativeModel = Decoder | Seq2Seq;
+export type GenerativeModel = Decoder | Seq2SeqModel;
 
 /** The decoder of a model. */
 export function decoderOf(model: GenerativeModel): Decoder {

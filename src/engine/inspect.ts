@@ -1,7 +1,7 @@
 import { openDevice, type Device } from '../gpu/device.ts';
 import { readBuffer } from '../gpu/readback.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
-import type { Decoder, Encoder, Seq2Seq, TokenModel } from '../models/family.ts';
+import type { Decoder, EncoderModel, Seq2SeqModel, TokenModel } from '../models/family.ts';
 import { ConfigError, WeightFileError } from '../util/errors.ts';
 import { divCeil, roundUp } from '../util/arith.ts';
 import { toFloat32 } from '../weights/format/float.ts';
@@ -164,7 +164,7 @@ async function compareDecoder(
 
 async function compareEncoder(
   device: Device,
-  encoder: Encoder,
+  encoder: EncoderModel,
   expected: Reference,
 ): Promise<Comparison> {
   const inputs = inputRows(expected, 'input_ids');
@@ -197,7 +197,7 @@ async function compareEncoder(
 
 async function compareSeq2Seq(
   device: Device,
-  loaded: Seq2Seq,
+  loaded: Seq2SeqModel,
   files: ModelFiles,
   expected: Reference,
   { kvDtype = 'f32' }: ParityOptions,
@@ -220,7 +220,7 @@ async function compareSeq2Seq(
     ...model,
     maxPositions: Math.max(model.maxPositions, length),
   });
-  const model: Seq2Seq = {
+  const model: Seq2SeqModel = {
     ...loaded,
     encoder: atLeast(loaded.encoder, inputLength),
     decoder: atLeast(loaded.decoder, contextLength),
@@ -253,7 +253,7 @@ async function compareSeq2Seq(
     start !== undefined && greedyIds.length > 0
       ? await compareGreedy(
           generator,
-          greedyOf(files, start, inputs[0]?.ids ?? [], 1 + greedyIds.length),
+          greedyOf(files, loaded.decoder.vocab, start, inputs[0]?.ids ?? [], 1 + greedyIds.length),
           greedyIds,
         )
       : null;
@@ -269,6 +269,7 @@ interface InputRow {
 /** The most probable tokens; under the rules of generation_config.json, where there is one. */
 function greedyOf(
   files: ModelFiles,
+  vocab: number,
   startId: number,
   encoderInput: readonly number[],
   maxLength: number,
@@ -276,7 +277,7 @@ function greedyOf(
   if (Object.keys(files.generationConfig).length === 0) {
     return { prompt: [startId], encoderInput, sampling: GREEDY };
   }
-  return greedyGeneration(files, encoderInput, maxLength);
+  return greedyGeneration(files, vocab, encoderInput, maxLength);
 }
 
 /** The largest differences found, by tensor. */

@@ -23,7 +23,7 @@ import {
 } from '../kernels/beam_candidates.ts';
 import { copyPages } from '../kernels/copy_pages.ts';
 import { gatherRows } from '../kernels/gather_rows.ts';
-import type { Decoder, Seq2Seq } from '../models/family.ts';
+import type { Decoder, Seq2SeqModel } from '../models/family.ts';
 import type { Step } from '../nn/step.ts';
 import type { Request } from './core/request.ts';
 import { GREEDY, usesHistory, type SamplingParams } from './core/sampling.ts';
@@ -92,7 +92,7 @@ export class Runner implements StepRunner {
    */
   constructor(
     device: Device,
-    model: Decoder | Seq2Seq,
+    model: Decoder | Seq2SeqModel,
     limits: ResolvedLimits,
     widths: TableWidths,
   ) {

@@ -43,10 +43,11 @@ export function ruledSampling(
  */
 export function greedyGeneration(
   files: Pick<ModelFiles, 'generationConfig' | 'config'>,
+  vocab: number,
   encoderInput: readonly number[],
   maxLength: number,
 ): Pick<Generation, 'prompt' | 'encoderInput' | 'sampling' | 'stopIds'> {
-  const { startId, eosIds, rules } = seq2seqDefaults(files);
+  const { startId, eosIds, rules } = seq2seqDefaults(files, vocab);
   const sampling = { ...GREEDY, repetitionPenalty: rules.repetitionPenalty };
   const request = { numPrompt: 1, maxLength, eosIds, encoderInput };
   return {

@@ -1,4 +1,5 @@
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
+import { Recorder } from '../gpu/recorder.ts';
 import { expectRows, expectShape, type Tensor } from '../gpu/tensor.ts';
 import { ShapeError } from '../util/errors.ts';
 import source from '../../shaders/expert_matmul.wgsl?raw';
@@ -16,10 +17,13 @@ const kernel = defineKernel({
     rowScale: 'read',
     residual: 'read',
     y: 'write',
+    counts: 'uniform',
   },
 });
 
 const WORKGROUP = 64;
+/** Tokens among which a thread looks for those of its expert. */
+const BLOCK = 64;
 
 export interface ExpertMatmulOptions {
   /** How many matrices are stacked in the weight. */
@@ -69,6 +73,8 @@ export function expertMatmul(
         N: outputs,
         FIRST_ROW: shard.firstRow,
         WEIGHT_ROWS: shard.rows,
+        BLOCK,
+        ROW_COUNT: Recorder.rowsSlot(rows),
         ...(activation && { HAS_ACTIVATION: true, ACTIVATION: activationSlot(activation) }),
         HAS_ROW_SCALE: rowScale !== undefined,
         HAS_RESIDUAL: residual !== undefined,
@@ -83,7 +89,7 @@ export function expertMatmul(
         residual: residual ?? x,
         y,
       },
-      grid: [groupsOf(outputs, WORKGROUP), groupsOf(rows, 1)],
+      grid: [groupsOf(outputs, WORKGROUP), experts, groupsOf(rows, BLOCK)],
     });
   }
   return y;

@@ -1,5 +1,11 @@
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
-import { expectRows, lastAxis, type DeviceTensor, type Extent, type Tensor } from '../gpu/tensor.ts';
+import {
+  expectRows,
+  lastAxis,
+  type DeviceTensor,
+  type Extent,
+  type Tensor,
+} from '../gpu/tensor.ts';
 import source from '../../shaders/pool_rows.wgsl?raw';
 
 const kernel = defineKernel({

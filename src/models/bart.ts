@@ -29,7 +29,7 @@ import { fairseqSinusoids, sinusoids } from '../nn/sinusoids.ts';
 import type { Step, TokenStep } from '../nn/step.ts';
 import type { WeightScope } from '../weights/scope.ts';
 import type { ConfigReader } from './config.ts';
-import type { CrossPages, Decoder, Encoder, Seq2SeqFamily } from './family.ts';
+import type { CrossPages, Decoder, EncoderModel, Seq2SeqFamily } from './family.ts';
 import { expectClass, expectHead, lastHiddenState, vocabTables } from './seq2seq_parts.ts';
 
 /** How the networks of the family differ. */
@@ -187,7 +187,7 @@ function computeWaves(w: WeightScope, c: Config): Matrix | undefined {
 
 type Embed = ReturnType<typeof embeddings>;
 
-function loadEncoder(w: WeightScope, c: Config, embed: Embed): Encoder {
+function loadEncoder(w: WeightScope, c: Config, embed: Embed): EncoderModel {
   const { encoder: side } = c;
   const blocks = Array.from({ length: side.layers }, (_, i) => ({
     attend: selfAttention(w.at('layers', i), c, side, i),

@@ -35,6 +35,11 @@ class JsonReader {
     this.#prefix = prefix;
   }
 
+  /** All of it, as it was parsed. */
+  get json(): Json {
+    return this.#json;
+  }
+
   /** The value of a key; a JSON null counts as absent, as in Transformers. */
   raw(key: string): unknown {
     return this.#json[key] ?? undefined;

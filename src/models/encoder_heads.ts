@@ -19,7 +19,7 @@ import type { EncoderStep } from '../nn/step.ts';
 import { WeightFileError } from '../util/errors.ts';
 import type { WeightScope } from '../weights/scope.ts';
 import type { ConfigReader } from './config.ts';
-import type { Encoder, EncoderOutput } from './family.ts';
+import type { EncoderModel, EncoderOutput } from './family.ts';
 
 /** The encoder below a head. */
 export interface Trunk {
@@ -171,7 +171,7 @@ export interface EncoderClasses {
 export function encoderOutputs(
   trunk: Trunk,
   { className, heads, pooler }: EncoderClasses,
-): Pick<Encoder, 'outputs' | 'labels'> {
+): Pick<EncoderModel, 'outputs' | 'labels'> {
   const { json, weights, dim } = trunk;
   const hasPooler = pooler !== undefined && weights.has(`${pooler}.weight`);
   const outputs: Outputs = {

@@ -49,7 +49,7 @@ export interface EncoderOutput {
 }
 
 /** An encoder whose weights have GPU memory. `kv.layers` is 1: its keys and values live for one layer only. */
-export interface Encoder extends TokenModel {
+export interface EncoderModel extends TokenModel {
   /** Width of the residual stream. */
   readonly dim: number;
   /** Token types the model knows; 0 or 1 where it does not tell texts of a pair apart. */
@@ -66,8 +66,8 @@ export interface Encoder extends TokenModel {
 }
 
 /** An encoder and a decoder that attends to what it made. */
-export interface Seq2Seq {
-  readonly encoder: Encoder;
+export interface Seq2SeqModel {
+  readonly encoder: EncoderModel;
   /** Its `Step.cross` is there in every step. */
   readonly decoder: Decoder;
   /**
@@ -100,13 +100,13 @@ export interface Family<Model> {
 }
 
 export type DecoderFamily = Family<Decoder>;
-export type EncoderFamily = Family<Encoder>;
-export type Seq2SeqFamily = Family<Seq2Seq>;
+export type EncoderFamily = Family<EncoderModel>;
+export type Seq2SeqFamily = Family<Seq2SeqModel>;
 
 /** What a network does: continue a text, turn a text into vectors, or turn one text into another. */
 export interface Models {
   readonly decoder: Decoder;
-  readonly encoder: Encoder;
-  readonly seq2seq: Seq2Seq;
+  readonly encoder: EncoderModel;
+  readonly seq2seq: Seq2SeqModel;
 }
 export type ModelKind = keyof Models;

@@ -31,7 +31,7 @@ import { exactBuckets, relativeBias, type RelativeBuckets } from '../nn/relative
 import type { Step, TokenStep } from '../nn/step.ts';
 import type { WeightScope } from '../weights/scope.ts';
 import type { ConfigReader } from './config.ts';
-import type { CrossPages, Decoder, Encoder, EncoderFamily, Seq2SeqFamily } from './family.ts';
+import type { CrossPages, Decoder, EncoderModel, EncoderFamily, Seq2SeqFamily } from './family.ts';
 import { expectClass, expectHead, lastHiddenState, vocabTables } from './seq2seq_parts.ts';
 
 type Config = ReturnType<typeof readConfig>;
@@ -196,7 +196,7 @@ function selfAttentions(w: WeightScope, c: Config, causal: boolean) {
   };
 }
 
-function loadEncoder(w: WeightScope, c: Config, embed: Embedding): Encoder {
+function loadEncoder(w: WeightScope, c: Config, embed: Embedding): EncoderModel {
   const attention = selfAttentions(w, c, false);
   const blocks = Array.from({ length: c.layers }, (_, i) => ({
     attend: attention(i),

@@ -53,7 +53,7 @@ export interface CrossAttentionConfig {
 }
 
 /**
- * Attention to an encoder's result, whose keys and values are stored already (`Seq2Seq.storeCross`).
+ * Attention to an encoder's result, whose keys and values are stored already (`Seq2SeqModel.storeCross`).
  *
  * @returns (q, step) ↦ f32 [T, heads · headDim], for q f32 [T, heads · headDim]; throws a plain Error for a step
  *   that has no encoder's result

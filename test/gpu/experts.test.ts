@@ -88,7 +88,12 @@ interface Case {
   readonly extras?: boolean;
 }
 
+/** More tokens than a workgroup looks at: most on one expert, and one expert without any. */
+const MANY = Array.from({ length: 150 }, (_, t) => (t % 7 === 0 ? (t % 2) * 3 : 1));
+
 const CASES: readonly Case[] = [
+  { experts: 4, inputs: 20, outputs: 70, dtype: 'bf16', chosen: MANY, extras: true },
+  { experts: 4, inputs: 20, outputs: 70, dtype: 'f16', chosen: MANY, shardRows: 90 },
   { experts: 1, inputs: 1, outputs: 1, dtype: 'f32', chosen: [0] },
   { experts: 4, inputs: 45, outputs: 3, dtype: 'f16', chosen: [3, 3, 3, 3, 3] },
   { experts: 3, inputs: 64, outputs: 67, dtype: 'bf16', chosen: [2, 0, 2, 0], extras: true },
@@ -105,7 +110,7 @@ const CASES: readonly Case[] = [
 ];
 
 describeOnAdapters('expert_matmul', (open) => {
-  it.each(CASES)('$experts of [$outputs, $inputs] $dtype, chosen $chosen', async (shape) => {
+  it.each(CASES)('$experts of [$outputs, $inputs] $dtype, $chosen.length rows', async (shape) => {
     const { experts, inputs, outputs, dtype, chosen, shardRows, extras = false } = shape;
     const device = await open();
     const rows = chosen.length;
@@ -146,6 +151,25 @@ describeOnAdapters('expert_matmul', (open) => {
       return (rowScale?.[t] ?? 1) * value + (residual?.[i] ?? 0);
     });
     expect(relativeError(y.f32, expected)).toBeLessThan(2e-6);
+  });
+
+  it('computes only the rows that the step has', async () => {
+    const device = await open();
+    const tokens = { count: 'tokens', capacity: 70 } as const;
+    const { matrix, stored } = uploadMatrix(device, 'f32', 2 * 3, 4, random(24, 1));
+    const x = random(70 * 4, 2);
+    const chosen = new Uint32Array(70).fill(1);
+    const { y } = await runOp(device, { tokens: 66 }, (r) => {
+      const input = { ...r.tensor(upload(device, 'f32', [70, 4], x)), shape: [tokens, 4] };
+      const experts = { ...r.tensor(upload(device, 'u32', [70], chosen)), shape: [tokens] };
+      return { y: expertMatmul(input, matrix, experts, { experts: 2 }) };
+    });
+    const expected = Float64Array.from({ length: 66 * 3 }, (_, i) => {
+      const t = Math.floor(i / 3);
+      const product = (k: number) => (x[t * 4 + k] ?? 0) * (stored[(3 + (i % 3)) * 4 + k] ?? 0);
+      return product(0) + product(1) + product(2) + product(3);
+    });
+    expect(relativeError(y.f32.subarray(0, 66 * 3), expected)).toBeLessThan(1e-6);
   });
 
   it('refuses rows that the experts do not share out', async () => {

@@ -17,7 +17,7 @@
 export interface BlockKey {
   /** 32-bit hash of the whole chain; equal chains have equal hashes. */
   readonly hash: number;
-  /** Key of the block before, `undefined` for the first block of a sequence. */
+  /** Key of the block before; for the first of a sequence that of its encoder input, `undefined` where it has none. */
   readonly parent: BlockKey | undefined;
   readonly tokens: readonly number[];
   /** Chains of different salts are never equal. */

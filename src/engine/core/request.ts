@@ -123,8 +123,8 @@ export class Request {
     this.stopIds = new Set(options.stopIds);
     this.cacheSalt = options.cacheSalt ?? 0;
     this.cacheLimit = options.cacheLimit ?? Infinity;
-    this.encoderInput = encoderInput;
-    this.rootKey = encoderInput && chainKey(undefined, encoderInput, this.cacheSalt);
+    this.encoderInput = encoderInput && [...encoderInput];
+    this.rootKey = this.encoderInput && chainKey(undefined, this.encoderInput, this.cacheSalt);
     this.isReactive = isReactive || group !== undefined;
   }
 

@@ -135,6 +135,6 @@ export class Roster {
 }
 
 /** Length of the encoder input that a unit has in common. */
-export function encoderTokens(unit: Unit): number {
+function encoderTokens(unit: Unit): number {
   return unit[0]?.encoderInput?.length ?? 0;
 }

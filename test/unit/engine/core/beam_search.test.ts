@@ -89,6 +89,17 @@ describe('BeamSearch', () => {
     expect(patient.hypotheses[0]?.score).toBeGreaterThan(early.hypotheses[0]?.score ?? 0);
   });
 
+  it('goes on while the best running sequence is better at its present length', () => {
+    // After two rounds [EOS] and [1, EOS] have finished; [1, 3] has the smaller sum, but ln 0.27 / 2 > ln 0.18 / 2.
+    const { hypotheses, rounds } = search({ numReturn: 1 }, (tokens) => {
+      if (tokens.length === 0) return probabilities({ [EOS]: 0.55, 1: 0.45 });
+      if (tokens.length === 1) return probabilities({ 3: 0.6, [EOS]: 0.4 });
+      return probabilities({ [EOS]: 0.9, 3: 0.1 });
+    });
+    expect(hypotheses[0]?.tokens).toEqual([1, 3, EOS]);
+    expect(rounds).toBe(3);
+  });
+
   it('scores the sequences that still run at the maximum length', () => {
     const { hypotheses, rounds } = search({ maxNewTokens: 4 }, () =>
       probabilities({ 1: 0.8, 2: 0.2 }),
