@@ -100,19 +100,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var largest = NEVER;
   var sum = 0.0;
   for (var base = span.begin / KEYS * KEYS; base < span.end; base += KEYS) {
-    let count = min(KEYS, span.end - base);
+    let tile_end = min(base + KEYS, span.end);
     workgroupBarrier();
     stage_keys(base, span, thread);
     workgroupBarrier();
 
-    for (var j = 0u; j < count; j++) {
+    // Not counted from 0 to at most KEYS: Mesa's llvmpipe would unroll these loops and compile them for seconds.
+    for (var key = base; key < tile_end; key++) {
+      let j = key - base;
       var score = vec4f();
       for (var i = 0u; i < PART4; i++) {
         score += q[i] * tile[(part * PART4 + i) * KEYS + j];
       }
       var partial = dot(score, vec4f(1.0));
       if (BIAS_ROWS > 0u && part == 0u) {
-        partial += bias_of(head, position, base + j) * LOG2_E;
+        partial += bias_of(head, position, key) * LOG2_E;
       }
       scores[j * THREADS + thread] = partial;
     }
@@ -120,9 +122,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
 
     stage_values(base, span, thread);
     let before = largest;
-    for (var j = 0u; j < count; j++) {
-      if (sees(first, end, base + j)) {
-        largest = max(largest, whole_score(j, thread));
+    for (var key = base; key < tile_end; key++) {
+      if (sees(first, end, key)) {
+        largest = max(largest, whole_score(key - base, thread));
       }
     }
     let rescale = exp2(before - largest);
@@ -132,12 +134,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     workgroupBarrier();
 
-    for (var j = 0u; j < count; j++) {
-      if (sees(first, end, base + j)) {
-        let p = exp2(whole_score(j, thread) - largest);
+    for (var key = base; key < tile_end; key++) {
+      if (sees(first, end, key)) {
+        let p = exp2(whole_score(key - base, thread) - largest);
         sum += p;
         for (var i = 0u; i < PART4; i++) {
-          o[i] += p * tile[j * ROW4 + part * PART4 + i];
+          o[i] += p * tile[(key - base) * ROW4 + part * PART4 + i];
         }
       }
     }

@@ -48,18 +48,21 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
   if (count == 0u) {
     return;
   }
-  let softmax = row_softmax(row, lane);
+  let softmax = row_softmax(row);
   find_heads(row, softmax, lane);
 
   var previous = Best(0.0, 0u);
   for (var n = 0u; n < min(count, VOCAB); n++) {
     workgroupBarrier();
-    let chunk = best_chunk(lane);
+    let chunk = best_chunk();
     load_rules(row, chunk * CHUNK, lane);
-    let best = block_best(best_after(previous, n == 0u, row, chunk, softmax, lane), lane);
-    let next = block_max(best_after(best, false, row, chunk, softmax, lane).value, lane);
     if (lane.thread == 0u) {
-      atomicStore(&heads[chunk], bitcast<u32>(abs(next)));
+      atomicStore(&heads[chunk], bitcast<u32>(abs(NONE)));
+    }
+    let best = block_best(best_after(previous, n == 0u, row, chunk, softmax, lane), lane);
+    let next = best_after(best, false, row, chunk, softmax, lane);
+    atomicMin(&heads[chunk], bitcast<u32>(abs(next.value)));
+    if (lane.thread == 0u) {
       results[row * RESULT_WORDS + 2u * n] = best.id;
       results[row * RESULT_WORDS + 2u * n + 1u] = bitcast<u32>(best.value);
     }
@@ -71,18 +74,18 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
   }
 }
 
-fn row_softmax(row: u32, lane: Lane) -> Softmax {
-  var my_largest = NONE;
-  for (var i = lane.thread; i < CHUNKS; i += WORKGROUP) {
-    my_largest = max(my_largest, partials[row * CHUNKS + i].x);
+// The chunks are few: each thread for itself takes less time than the barriers of a reduction.
+fn row_softmax(row: u32) -> Softmax {
+  var largest = NONE;
+  for (var i = 0u; i < CHUNKS; i++) {
+    largest = max(largest, partials[row * CHUNKS + i].x);
   }
-  let largest = block_max(my_largest, lane);
-  var my_sum = 0.0;
-  for (var i = lane.thread; i < CHUNKS; i += WORKGROUP) {
+  var sum = 0.0;
+  for (var i = 0u; i < CHUNKS; i++) {
     let chunk = partials[row * CHUNKS + i];
-    my_sum += chunk.y * exp(max(chunk.x - largest, -80.0));
+    sum += chunk.y * exp(max(chunk.x - largest, -80.0));
   }
-  return Softmax(largest, log(block_sum(my_sum, lane)));
+  return Softmax(largest, log(sum));
 }
 
 // Not positive, whatever the rounding.
@@ -101,21 +104,25 @@ fn find_heads(row: u32, softmax: Softmax, lane: Lane) {
   let start = row_u32(row, RULE_START);
   for (var i = start + lane.thread; i < start + row_u32(row, RULE_COUNT); i += WORKGROUP) {
     let token = rule_tokens[i];
-    let score = ruled(logprob(logits[row * VOCAB + token], softmax), rule_factors[i]);
-    atomicMin(&heads[token / CHUNK], bitcast<u32>(abs(score)));
+    if (token < VOCAB) {
+      let score = ruled(logprob(logits[row * VOCAB + token], softmax), rule_factors[i]);
+      atomicMin(&heads[token / CHUNK], bitcast<u32>(abs(score)));
+    }
   }
 }
 
 // The chunk with the best head; of equal ones the first, which has the lower tokens.
-fn best_chunk(lane: Lane) -> u32 {
-  var mine = Best(NONE, 0u);
-  for (var i = lane.thread; i < CHUNKS; i += WORKGROUP) {
-    let score = -bitcast<f32>(atomicLoad(&heads[i]));
-    if (score > mine.value) {
-      mine = Best(score, i);
+fn best_chunk() -> u32 {
+  var chunk = 0u;
+  var least = atomicLoad(&heads[0]);
+  for (var i = 1u; i < CHUNKS; i++) {
+    let head = atomicLoad(&heads[i]);
+    if (head < least) {
+      chunk = i;
+      least = head;
     }
   }
-  return block_best(mine, lane).id;
+  return chunk;
 }
 
 // The best of this thread's tokens of a chunk after `previous`, or of all, in the order of results.

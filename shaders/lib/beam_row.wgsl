@@ -36,7 +36,7 @@ fn load_rules(row: u32, first: u32, lane: Lane) {
   let start = row_u32(row, RULE_START);
   for (var i = start + lane.thread; i < start + row_u32(row, RULE_COUNT); i += WORKGROUP) {
     let token = rule_tokens[i];
-    if (token >= first && token < first + CHUNK) {
+    if (token >= first && token - first < CHUNK) {
       factors[token - first] = rule_factors[i];
     }
   }

@@ -1,25 +1,14 @@
-import { openDevice, type Device } from '../gpu/device.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
 import { DisposedError } from '../util/errors.ts';
-import type { Decoder } from '../models/family.ts';
-import { orAbort } from '../util/or_abort.ts';
-import { resolveSource, type ModelLocation } from '../weights/sources/resolve.ts';
+import type { ModelLocation } from '../weights/sources/resolve.ts';
 import type { Engine, EngineStats, LocalLoadOptions } from './api.ts';
 import { LocalChatCompletions } from './chat.ts';
 import { LocalCompletions } from './completions.ts';
-import { setUpOn } from './failure.ts';
 import { Generator } from './generator.ts';
-import { KernelCheck } from './kernel_check.ts';
-import { checkOptions, resolveLimits } from './limits.ts';
-import {
-  type GenerationDefaults,
-  generationDefaults,
-  loadTokenizer,
-  openModel,
-  uploadModel,
-} from './model.ts';
+import { resolveLimits } from './limits.ts';
+import { type GenerationDefaults, generationDefaults, loadTokenizer } from './model.ts';
 import type { EngineParts } from './parts.ts';
-import { Recovery, type PlacedModel } from './recovery.ts';
+import { describePlacement, openFrom, placeModel } from './place.ts';
 
 /** An engine in this thread. */
 export class LocalEngine implements Engine {
@@ -36,37 +25,14 @@ export class LocalEngine implements Engine {
 
   /** Loads a model; see `Engine.load` in load.ts. */
   static async load(from: ModelLocation, options: LocalLoadOptions = {}): Promise<LocalEngine> {
-    const { signal, onProgress } = options;
-    signal?.throwIfAborted();
-    checkOptions(options);
-    const source = resolveSource(from, options.http);
-    onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
-    const opened = await openModel(source, 'decoder', signal);
+    const { signal } = options;
+    const { source, opened } = await openFrom(from, 'decoder', options);
     const defaults = generationDefaults(opened);
     const tokenizer = await loadTokenizer(source, options.chatTemplate, signal);
-    const open = (): Promise<Device> => openDevice(options.gpu, options);
-    const { selfTest: mode = 'auto', kvDtype } = options;
-    const kernels = new KernelCheck({ mode, open, tensors: opened.checkpoint.tensors, kvDtype });
-    /** Here and again whenever the device is lost, on whatever adapter there is then. */
-    const place = async (
-      signal: AbortSignal | undefined,
-      onProgress?: LocalLoadOptions['onProgress'],
-    ): Promise<PlacedModel<Decoder>> => {
-      const device = await open();
-      return setUpOn(device, signal, async () => {
-        const model = await uploadModel(opened, device, { signal, onProgress });
-        onProgress?.({ phase: 'compile', loadedBytes: 0, totalBytes: 0 });
-        await orAbort(kernels.run(device, signal), signal);
-        return { device, model };
-      });
-    };
-    const { device, model: decoder } = await place(signal, onProgress);
-    return setUpOn(device, signal, async () => {
+    return placeModel(opened, options, async ({ device, model: decoder, recovery, kernels }) => {
       const limits = resolveLimits(options, decoder, device.facts);
       const generator = new Generator(device, decoder, limits);
-      const recovery = new Recovery({ place, onRecovery: options.onRecovery });
-      await orAbort(generator.prepare(recovery), signal);
-      onProgress?.({ phase: 'ready', loadedBytes: 0, totalBytes: 0 });
+      await generator.prepare(recovery);
       const { name, modelType, parameters } = opened;
       const { vocab, kv } = decoder;
       const model = { name, modelType, parameters, defaults, vocab, layers: kv.layers };
@@ -85,7 +51,6 @@ export class LocalEngine implements Engine {
   async stats(): Promise<EngineStats> {
     const { model, tokenizer, generator, limits, kernels } = this.#alive();
     const { scheduler, device } = generator;
-    const { vendor, architecture, description, isSoftware, hasF16, hasSubgroups } = device.facts;
     return {
       model: {
         name: model.name,
@@ -97,8 +62,7 @@ export class LocalEngine implements Engine {
         hasChatTemplate: tokenizer.hasChatTemplate,
         defaults: describeDefaults(model.defaults),
       },
-      adapter: { vendor, architecture, description, isSoftware, hasF16, hasSubgroups },
-      memory: device.memory.report(),
+      ...describePlacement(device, kernels),
       kvCache: {
         pageSize: limits.pageSize,
         pages: limits.pages,
@@ -107,10 +71,7 @@ export class LocalEngine implements Engine {
       },
       requests: { running: scheduler.numRunning, waiting: scheduler.numWaiting },
       totals: generator.totals,
-      pipelines: device.pipelines.size,
-      thread: thisThread(),
       recoveries: generator.recoveries,
-      selfTest: kernels.report,
     };
   }
 
@@ -130,12 +91,6 @@ export class LocalEngine implements Engine {
     }
     return this.#parts;
   }
-}
-
-/** Also in a worker of the caller's own. */
-function thisThread(): EngineStats['thread'] {
-  if ('SharedWorkerGlobalScope' in globalThis) return 'shared-worker';
-  return 'WorkerGlobalScope' in globalThis ? 'worker' : 'page';
 }
 
 /** In the words of a request. */

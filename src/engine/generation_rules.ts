@@ -1,5 +1,6 @@
 import { ConfigError } from '../util/errors.ts';
 import type { TokenRuleSettings } from './core/token_rules.ts';
+import type { OptionReader } from './option_reader.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -24,65 +25,37 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /**
- * What generation_config.json says about which tokens may come next.
+ * What the options of `generate` say about which tokens may come next.
  *
- * @param json - generation_config.json, or config.json of repositories from before there was such a file
  * @param vocab - tokens of the decoder, for the range of ids
- * @param file - which of the two it is, for errors
- * @throws {ConfigError} if a value is not what its key is for, or keys ask for what the engine cannot do
+ * @throws what `options` throws for a value that is not what its key is for
  */
-export function readTokenRules(
-  json: Json,
-  vocab: number,
-  file = 'generation_config.json',
-): TokenRuleSettings {
-  refuseUnsupported(json, file);
-  const isId = (value: unknown): value is number => isCount(value) && value < vocab;
-  const isIdList = (value: unknown): value is readonly number[] =>
-    Array.isArray(value) && value.every(isId);
-
-  const read = <T>(
-    key: string,
-    fallback: T,
-    isValid: (value: unknown) => value is T,
-    expected: string,
-  ): T => {
-    const value = json[key] ?? undefined;
-    if (value === undefined) return fallback;
-    if (isValid(value)) return value;
-    throw new ConfigError(`${file}: "${key}" is ${JSON.stringify(value)}, expected ${expected}`, {
-      key,
-    });
-  };
-  const ids = `from 0 to ${vocab - 1}`;
-  const count = (key: string): number => read(key, 0, isCount, 'an integer of 0 or more');
-  const id = (key: string): number | undefined => read(key, undefined, isId, `a token id ${ids}`);
-  const idList = (key: string): readonly number[] =>
-    read(key, [], isIdList, `a list of token ids ${ids}`);
-
+export function readTokenRules(options: OptionReader, vocab: number): TokenRuleSettings {
+  const forcedEos = options.raw('forced_eos_token_id');
   return {
-    repetitionPenalty: read('repetition_penalty', 1, isPositive, 'a positive number'),
-    noRepeatNgramSize: count('no_repeat_ngram_size'),
-    encoderNoRepeatNgramSize: count('encoder_no_repeat_ngram_size'),
-    badWords: read(
-      'bad_words_ids',
-      [],
-      (value) => Array.isArray(value) && value.every(isIdList),
-      `a list of lists of token ids ${ids}`,
-    ),
-    minLength: count('min_length'),
-    minNewTokens: read('min_new_tokens', undefined, isCount, 'an integer of 0 or more'),
-    forcedBosId: id('forced_bos_token_id'),
+    repetitionPenalty: options.number('repetition_penalty', 0.01, 100) ?? 1,
+    noRepeatNgramSize: options.count('no_repeat_ngram_size') ?? 0,
+    encoderNoRepeatNgramSize: options.count('encoder_no_repeat_ngram_size') ?? 0,
+    badWords: options.idLists('bad_words_ids', vocab) ?? [],
+    minLength: options.count('min_length') ?? 0,
+    minNewTokens: options.count('min_new_tokens'),
+    forcedBosId: options.id('forced_bos_token_id', vocab),
     // A list means any of them: the first will do.
-    forcedEosId: isIdList(json['forced_eos_token_id'])
-      ? json['forced_eos_token_id'][0]
-      : id('forced_eos_token_id'),
-    suppressedIds: idList('suppress_tokens'),
-    beginSuppressedIds: idList('begin_suppress_tokens'),
+    forcedEosId: Array.isArray(forcedEos)
+      ? options.ids('forced_eos_token_id', vocab)?.[0]
+      : options.id('forced_eos_token_id', vocab),
+    suppressedIds: options.ids('suppress_tokens', vocab) ?? [],
+    beginSuppressedIds: options.ids('begin_suppress_tokens', vocab) ?? [],
   };
 }
 
-function refuseUnsupported(json: Json, file: string): void {
+/**
+ * Refuses options that would change what is generated in a way the engine does not know.
+ *
+ * @param file - where they are from, for the error
+ * @throws {ConfigError} naming all of them
+ */
+export function refuseUnsupported(json: Json, file: string): void {
   const found = Object.entries(UNSUPPORTED).filter(([key, neutral]) => {
     const value = json[key] ?? undefined;
     return value !== undefined && !neutral.includes(value);
@@ -94,12 +67,4 @@ function refuseUnsupported(json: Json, file: string): void {
     `${file}: found ${list}, which the engine does not know; remove ${found.length === 1 ? 'it' : 'them'} to generate without`,
     { key: first[0] },
   );
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-}
-
-function isPositive(value: unknown): value is number {
-  return typeof value === 'number' && value > 0 && Number.isFinite(value);
 }

@@ -10,6 +10,10 @@ import { WeightLoader } from '../weights/loader.ts';
 import { WeightScope } from '../weights/scope.ts';
 import { readJson, readText, type ModelSource } from '../weights/source.ts';
 import type { LoadProgress } from './api.ts';
+import { OptionReader, wrongIn, type WrongValue } from './option_reader.ts';
+
+/** Larger numbers are damage. */
+const MAX_COUNT = 2 ** 31 - 1;
 
 /** What generation_config.json says replies should be like, where the request does not. */
 export interface GenerationDefaults {
@@ -154,6 +158,40 @@ export async function loadTokenizer(
   chatTemplate: string | undefined,
   signal?: AbortSignal,
 ): Promise<Tokenizer> {
+  return (await readTokenizer(source, chatTemplate, signal)) ?? failMissing(source);
+}
+
+/**
+ * Reads the tokenizer's files of a model that can do without, because it takes token ids as well.
+ *
+ * @returns the tokenizer, or throws {@link TokenizerError} if there is no tokenizer.json
+ * @throws {TokenizerError} if tokenizer.json is malformed or of an unknown kind
+ */
+export async function loadTokenizerIfAny(
+  source: ModelSource,
+  signal?: AbortSignal,
+): Promise<() => Tokenizer> {
+  const tokenizer = await readTokenizer(source, undefined, signal);
+  return () => tokenizer ?? failMissing(source);
+}
+
+/** @throws {TokenizerError} always */
+export function failMissing({ name }: ModelSource): never {
+  throw new TokenizerError(
+    `tokenizer.json: missing in ${name}, expected the file of a fast tokenizer; save the tokenizer with Transformers to get one`,
+  );
+}
+
+/**
+ * Reads the tokenizer's files, if there are any.
+ *
+ * @throws {TokenizerError} if tokenizer.json is malformed or of an unknown kind
+ */
+export async function readTokenizer(
+  source: ModelSource,
+  chatTemplate: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Tokenizer | undefined> {
   const read = (file: string): Promise<unknown> => {
     const fail = (message: string, options?: ErrorOptions): TokenizerError =>
       new TokenizerError(`${file}: ${message}`, options);
@@ -172,11 +210,7 @@ export async function loadTokenizer(
         signal,
       ),
   ]);
-  if (tokenizerJson === undefined) {
-    throw new TokenizerError(
-      `tokenizer.json: missing in ${source.name}, expected the file of a fast tokenizer; save the tokenizer with Transformers to get one`,
-    );
-  }
+  if (tokenizerJson === undefined) return undefined;
   return createTokenizer({
     tokenizerJson,
     tokenizerConfig,
@@ -200,50 +234,26 @@ async function readGenerationConfig(
 /**
  * What generation_config.json, or config.json, says replies should be like.
  *
+ * @param wrong - makes the error for a value that is not what its key is for
  * @throws {ConfigError} if a value is not what its key is for
  */
-export function generationDefaults({
-  generationConfig: json,
-  config,
-}: Pick<ModelFiles, 'generationConfig' | 'config'>): GenerationDefaults {
-  const number = (key: string, fallback: number, min: number, max: number): number => {
-    const value = json[key] ?? fallback;
-    if (typeof value === 'number' && value >= min && value <= max) return value;
-    throw new ConfigError(
-      `generation_config.json: "${key}" is ${JSON.stringify(value)}, expected a number from ${min} to ${max}`,
-      { key },
-    );
-  };
-  const integer = (key: string, fallback: number, min: number): number => {
-    const value = number(key, fallback, min, 2 ** 31 - 1);
-    if (Number.isInteger(value)) return value;
-    throw new ConfigError(`generation_config.json: "${key}" is ${value}, expected an integer`, {
-      key,
-    });
-  };
-  const hasMaxTokens = (json['max_new_tokens'] ?? undefined) !== undefined;
+export function generationDefaults(
+  { generationConfig, config }: Pick<ModelFiles, 'generationConfig' | 'config'>,
+  wrong: WrongValue = wrongIn('generation_config.json'),
+): GenerationDefaults {
+  const eosIds = generationConfig['eos_token_id'] ?? config.raw('eos_token_id');
+  const options = new OptionReader({ ...generationConfig, eos_token_id: eosIds }, wrong);
   // Transformers generates greedily unless do_sample asks for more.
-  const isSampled = json['do_sample'] === true;
+  const isSampled = options.flag('do_sample') ?? false;
   return {
-    temperature: isSampled ? number('temperature', 1, 0, 100) : 0,
-    topK: isSampled ? integer('top_k', 50, 0) : 0,
-    topP: isSampled ? number('top_p', 1, 0, 1) : 1,
-    minP: isSampled ? number('min_p', 0, 0, 1) : 0,
-    repetitionPenalty: number('repetition_penalty', 1, 0.01, 100),
-    maxTokens: hasMaxTokens ? integer('max_new_tokens', 1, 1) : undefined,
-    eosIds: new Set(readIds(json['eos_token_id'] ?? config.raw('eos_token_id'))),
+    temperature: isSampled ? (options.number('temperature', 0, 100) ?? 1) : 0,
+    topK: isSampled ? (options.integer('top_k', 0, MAX_COUNT) ?? 50) : 0,
+    topP: isSampled ? (options.number('top_p', 0, 1) ?? 1) : 1,
+    minP: isSampled ? (options.number('min_p', 0, 1) ?? 0) : 0,
+    repetitionPenalty: options.number('repetition_penalty', 0.01, 100) ?? 1,
+    maxTokens: options.integer('max_new_tokens', 1, MAX_COUNT),
+    eosIds: new Set(options.idOrIds('eos_token_id')),
   };
-}
-
-function readIds(value: unknown): readonly number[] {
-  const ids: readonly unknown[] = Array.isArray(value) ? value : [value ?? []].flat();
-  return ids.map((id) => {
-    if (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0) return id;
-    throw new ConfigError(
-      `generation_config.json or config.json: "eos_token_id" is ${JSON.stringify(value)}, expected a token id or a list of them`,
-      { key: 'eos_token_id' },
-    );
-  });
 }
 
 function countParameters({ tensors }: Checkpoint): number {

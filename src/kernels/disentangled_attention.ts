@@ -50,8 +50,8 @@ const DIRECT_THREADS = 4;
 const TILE_THREADS = 128;
 /** Keys in a tile; fewer where the rows are many, or a value is long. */
 const TILE_KEYS = 16;
-/** Most vec4s of each key and position that are in workgroup memory at a time. */
-const MAX_SLICE = 8;
+/** Most vec4s of each key and position that are in workgroup memory at a time; with more, compiling takes long. */
+const MAX_SLICE = 4;
 /** Workgroup memory that every device has. */
 const WORKGROUP_BYTES = 16_384;
 

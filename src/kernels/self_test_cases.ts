@@ -18,6 +18,7 @@ import {
 } from './sample.ts';
 import { attentionCases } from './self_test_attention.ts';
 import { countsOf, floats, reduceVariant, type SelfTestCase } from './self_test_case.ts';
+import { disentangledCase } from './self_test_disentangled.ts';
 import { random, uploadNumbers, uploadStored, uploadWords } from './self_test_data.ts';
 import { readsNativeF16 } from './variants.ts';
 
@@ -38,6 +39,7 @@ export function selfTestCases({ weights, kv }: StorageTypes): readonly SelfTestC
       matmulCase('many rows', dtype, 67, 70),
     ]),
     ...attentionCases(kv),
+    disentangledCase(),
   ];
 }
 

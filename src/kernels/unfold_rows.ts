@@ -20,10 +20,13 @@ const kernel = defineKernel({
  * @returns f32 [T, dim · size]; element i · size + k is x[t + k − ⌊size / 2⌋, i], 0 beyond the sequence's ends
  * @throws {ShapeError} if shapes differ or `size` is even
  */
-export function unfoldRows(x: Tensor, state: AttentionState, size: number): Tensor {
+export function unfoldRows(
+  x: Tensor,
+  { sequenceOf, sequences }: Pick<AttentionState, 'sequenceOf' | 'sequences'>,
+  size: number,
+): Tensor {
   const dim = lastAxis('unfold_rows: x', x);
   const rows = expectRows('unfold_rows: x', x, 'f32', dim);
-  const { sequenceOf, sequences } = state;
   expectRows('unfold_rows: sequenceOf', sequenceOf, 'u32');
   expectRows('unfold_rows: sequences', sequences, 'u32', 4);
   if (size % 2 !== 1) {

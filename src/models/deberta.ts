@@ -52,11 +52,7 @@ const LAYER: LayerNames = {
 /** Names in quotes are the keys of Hugging Face's config.json. */
 function readConfig(json: ConfigReader) {
   const dim = json.size('hidden_size');
-  const heads = json.size('num_attention_heads');
-  if (dim % heads !== 0) {
-    throw json.fail('num_attention_heads', `is ${heads}, expected a divisor of hidden_size ${dim}`);
-  }
-  const headDim = dim / heads;
+  const { heads, headDim } = json.attentionHeads(dim);
   const rows = json.size('max_position_embeddings', 512);
   const terms = readTerms(json);
   const buckets = optionalSize(json, 'position_buckets') ?? 0;

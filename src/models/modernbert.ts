@@ -39,11 +39,7 @@ type Config = ReturnType<typeof readConfig>;
 /** Names in quotes are the keys of Hugging Face's config.json. */
 function readConfig(json: ConfigReader) {
   const dim = json.size('hidden_size');
-  const heads = json.size('num_attention_heads');
-  if (dim % heads !== 0) {
-    throw json.fail('num_attention_heads', `is ${heads}, expected a divisor of hidden_size ${dim}`);
-  }
-  const headDim = dim / heads;
+  const { heads, headDim } = json.attentionHeads(dim);
   const layers = json.size('num_hidden_layers');
   return {
     dim,

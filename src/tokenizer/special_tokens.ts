@@ -1,4 +1,5 @@
 import { isRecord } from '../util/objects.ts';
+import { roundTexts, type PostProcessor } from './post_processor.ts';
 
 /** A token with a role of its own. */
 interface SpecialToken {
@@ -52,17 +53,6 @@ const CLASSES_WITH_FLAGS: ReadonlyMap<string, boolean> = new Map([
   ['GPTNeoX', false],
 ]);
 
-/** A post-processor in the spelling of tokenizer.json. */
-export interface TemplateProcessing {
-  readonly type: 'TemplateProcessing';
-  readonly single: TemplateItem[];
-  readonly pair: TemplateItem[];
-}
-
-type TemplateItem =
-  | { SpecialToken: { id: string; type_id: number; ids: number[]; tokens: string[] } }
-  | { Sequence: { id: string; type_id: number } };
-
 /**
  * The post-processor that Transformers puts in place of the one in tokenizer.json: some tokenizer classes rebuild it
  * from `add_bos_token` and `add_eos_token` when they load (`update_post_processor`, e.g. tokenization_llama_fast.py).
@@ -72,7 +62,7 @@ type TemplateItem =
 export function postProcessorFromFlags(
   config: Config,
   { bos, eos }: SpecialTokens,
-): TemplateProcessing | undefined {
+): PostProcessor | undefined {
   const name = /^(\w+?)Tokenizer(?:Fast)?$/.exec(String(config['tokenizer_class']))?.[1] ?? '';
   const bosByDefault = CLASSES_WITH_FLAGS.get(name);
   if (bosByDefault === undefined) return undefined;
@@ -83,20 +73,9 @@ export function postProcessorFromFlags(
   if ((addsBos && before?.id === undefined) || (addsEos && after?.id === undefined)) {
     return undefined;
   }
-  const text = (id: string, type: number): TemplateItem[] => [
-    ...special(before, type),
-    { Sequence: { id, type_id: type } },
-    ...special(after, type),
-  ];
-  return {
-    type: 'TemplateProcessing',
-    single: text('A', 0),
-    pair: [...text('A', 0), ...text('B', 1)],
-  };
+  return roundTexts(ids(before), ids(after), 1);
 }
 
-function special(token: SpecialToken | undefined, type: number): TemplateItem[] {
-  if (token?.id === undefined) return [];
-  const { id, text } = token;
-  return [{ SpecialToken: { id: text, type_id: type, ids: [id], tokens: [text] } }];
+function ids(token: SpecialToken | undefined): readonly number[] {
+  return token?.id === undefined ? [] : [token.id];
 }

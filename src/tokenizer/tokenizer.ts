@@ -1,7 +1,4 @@
-import {
-  TemplateProcessingPostProcessor,
-  Tokenizer as LibraryTokenizer,
-} from '@huggingface/tokenizers';
+import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { RequestError, TokenizerError } from '../util/errors.ts';
 import { describeValue, isRecord } from '../util/objects.ts';
 import { attempt } from './attempt.ts';
@@ -13,6 +10,12 @@ import {
   planDecoder,
   WholeStream,
 } from './detokenizer.ts';
+import {
+  assemble,
+  type PostProcessor,
+  readPostProcessor,
+  type TypedIds,
+} from './post_processor.ts';
 import {
   additionalSpecialTokens,
   postProcessorFromFlags,
@@ -63,13 +66,17 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const additional = additionalSpecialTokens(config, specialTokensMap);
   const cleanUp = config['clean_up_tokenization_spaces'] === true;
   const { library, plan } = attempt('tokenizer.json', () => {
-    const library = new LibraryTokenizer(json, {
-      ...config,
-      // The library wants strings where files may have objects, and cleans up unless told not to.
-      eos_token: tokenText(config['eos_token']),
-      additional_special_tokens: additional,
-      clean_up_tokenization_spaces: cleanUp,
-    });
+    // What goes round texts is put there by us.
+    const library = new LibraryTokenizer(
+      { ...json, post_processor: null },
+      {
+        ...config,
+        // The library wants strings where files may have objects, and cleans up unless told not to.
+        eos_token: tokenText(config['eos_token']),
+        additional_special_tokens: additional,
+        clean_up_tokenization_spaces: cleanUp,
+      },
+    );
     const literals = new Set(addedTokens.map((token) => token.content));
     const plan = library.decoder?.end_of_word_suffix
       ? undefined
@@ -79,8 +86,9 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
 
   const tokenToId = (token: string): number | undefined => library.token_to_id(token);
   const specialTokens = readSpecialTokens(config, specialTokensMap, tokenToId);
-  const postProcessor = postProcessorFromFlags(config, specialTokens);
-  if (postProcessor) library.post_processor = new TemplateProcessingPostProcessor(postProcessor);
+  const postProcessor =
+    postProcessorFromFlags(config, specialTokens) ??
+    readPostProcessor(json['post_processor'], tokenToId);
   const skipped = new Set<number | undefined>(additional.map(tokenToId));
   for (const token of addedTokens) if (token.isSpecial) skipped.add(token.id);
 
@@ -89,13 +97,25 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     additional_special_tokens: additional,
   };
   const chatTemplate = templates && new ChatTemplate(templates, variables);
-  return new Tokenizer({ library, plan, specialTokens, skipped, chatTemplate });
+  const cutsLeft = config['truncation_side'] === 'left';
+  return new Tokenizer({
+    library,
+    plan,
+    postProcessor,
+    cutsLeft,
+    specialTokens,
+    skipped,
+    chatTemplate,
+  });
 }
 
 interface Parts {
   readonly library: LibraryTokenizer;
   /** Undefined for decoders that need the whole text. */
   readonly plan: DecodePlan | undefined;
+  readonly postProcessor: PostProcessor;
+  /** Whether texts that are too long lose their beginning, not their end. */
+  readonly cutsLeft: boolean;
   readonly specialTokens: SpecialTokens;
   /** Ids that `skipSpecialTokens` leaves out. */
   readonly skipped: ReadonlySet<number | undefined>;
@@ -122,16 +142,22 @@ export class Tokenizer {
    * @throws {TokenizerError} if the tokenizer fails on it
    */
   encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
-    if (typeof text !== 'string') {
-      throw new RequestError(`encode: text is ${describeValue(text)}, expected a string`);
-    }
-    const { library } = this.#parts;
-    const ids: readonly (number | undefined)[] = attempt(
-      'encode',
-      () => library.encode(text, { add_special_tokens: addSpecialTokens }).ids,
-    );
-    // Characters outside a vocabulary that has no unknown token vanish, as in the Rust library.
-    return ids.filter((id) => id !== undefined);
+    const ids = this.#encodePlain(text);
+    return addSpecialTokens ? assemble(this.#parts.postProcessor, ids, undefined).ids : ids;
+  }
+
+  /**
+   * Encodes a text, or a pair of texts, with special tokens, as an encoder takes it.
+   *
+   * @param maxTokens - cuts the texts so that there are no more tokens, special ones kept and the longer text first
+   * @throws {RequestError} if a text is not a string, or `maxTokens` leaves no room for special tokens
+   * @throws {TokenizerError} if the tokenizer fails on it
+   */
+  encodePair(text: string, pair?: string, maxTokens?: number): TypedIds {
+    const { postProcessor, cutsLeft } = this.#parts;
+    const a = this.#encodePlain(text);
+    const b = pair === undefined ? undefined : this.#encodePlain(pair);
+    return assemble(postProcessor, a, b, maxTokens, cutsLeft);
   }
 
   /**
@@ -188,6 +214,12 @@ export class Tokenizer {
     return this.#parts.library.token_to_id(token);
   }
 
+  /** Id of the token that stands for one to be guessed; old files do not say which of their tokens that is. */
+  get maskId(): number | undefined {
+    const { mask } = this.specialTokens;
+    return mask?.id ?? this.tokenToId('[MASK]') ?? this.tokenToId('<mask>');
+  }
+
   /** Spelling of a token in the vocabulary, e.g. `Ġthe`; `tokenText` is what it stands for. */
   idToToken(id: number): string | undefined {
     return this.#parts.library.id_to_token(id);
@@ -225,6 +257,18 @@ export class Tokenizer {
       );
     }
     return chatTemplate.render(messages, options);
+  }
+
+  #encodePlain(text: string): number[] {
+    if (typeof text !== 'string') {
+      throw new RequestError(`encode: text is ${describeValue(text)}, expected a string`);
+    }
+    const ids: readonly (number | undefined)[] = attempt(
+      'encode',
+      () => this.#parts.library.encode(text).ids,
+    );
+    // Characters outside a vocabulary that has no unknown token vanish, as in the Rust library.
+    return ids.filter((id) => id !== undefined);
   }
 }
 

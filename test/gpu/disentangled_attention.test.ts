@@ -126,36 +126,35 @@ async function errorOf(device: Device, c: Case): Promise<number> {
 const LENGTHS = [1, 1, 2, 15, 16, 17, 64, 65, 131];
 
 describeOnAdapters('disentangled attention', (open) => {
+  // Each with another shape of tiles: they take long to compile on the CPU.
   it.each([
-    { heads: 3, headDim: 1 },
     { heads: 5, headDim: 6 },
-    { heads: 2, headDim: 13 },
-    { heads: 2, headDim: 32 },
-    { heads: 2, headDim: 64 },
+    { heads: 2, headDim: 45 },
     { heads: 1, headDim: 96 },
     { heads: 1, headDim: 130 },
   ])('$heads heads of $headDim', async (shape) => {
     expect(await errorOf(await open(), { ...shape, lengths: LENGTHS })).toBeLessThan(2e-6);
   });
 
-  it.each(['direct', 'tile'] as const)('%s: any subset of the tables', async (variant) => {
-    const device = await open();
-    for (const tables of ['none', 'keys', 'queries', 'both'] as const) {
-      const c = { heads: 5, headDim: 6, lengths: [1, 3, 70], tables, variant };
-      expect(await errorOf(device, c), tables).toBeLessThan(2e-6);
-    }
+  it.each(['direct', 'tile'] as const)('%s: runs on any adapter', async (variant) => {
+    const c = { heads: 5, headDim: 6, lengths: [1, 3, 150], variant };
+    expect(await errorOf(await open(), c)).toBeLessThan(2e-6);
   });
 
-  it('tells distances up to the span apart without buckets, and no farther', async () => {
+  it('does with any of the tables', async () => {
     const device = await open();
-    for (const buckets of [[0, 40], [-1, 300]] as const) {
-      const c = { heads: 5, headDim: 6, lengths: [1, 150], buckets };
-      expect(await errorOf(device, c), `${buckets}`).toBeLessThan(2e-6);
+    const shape = { heads: 5, headDim: 6, lengths: [1, 3, 150] };
+    for (const c of [
+      { ...shape, tables: 'none' },
+      { ...shape, tables: 'keys', buckets: [0, 40] },
+      { ...shape, tables: 'queries', buckets: [-1, 200] },
+    ] as const) {
+      expect(await errorOf(device, c), c.tables).toBeLessThan(2e-6);
     }
   });
 
   it('has the buckets of the published models', async () => {
-    const c = { heads: 1, headDim: 6, lengths: [700], buckets: [256, 512] } as const;
+    const c = { heads: 1, headDim: 1, lengths: [1, 1, 700], buckets: [256, 512] } as const;
     expect(await errorOf(await open(), c)).toBeLessThan(2e-6);
   });
 

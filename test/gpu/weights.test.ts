@@ -20,12 +20,16 @@ async function numbersIn(device: Device, { memory, sizeBytes }: DeviceTensor) {
   return [...new Float32Array(await readBuffer(device, { buffer, offset, size: sizeBytes }))];
 }
 
-/** A checkpoint with a table `m.table` [ROWS, COLS] and vectors `m.flat` [COLS] and `m.row` [1, COLS]. */
+/**
+ * A checkpoint with a table `m.table` [ROWS, COLS], the same numbers as `m.kernel` [1, ROWS, COLS], and vectors
+ * `m.flat` [COLS] and `m.row` [1, COLS].
+ */
 async function loaderOf(device: Device, dtype: keyof typeof DTYPES) {
   const table = encodeWeights(DTYPES[dtype], random(ROWS * COLS, 1));
   const vector = encodeWeights(DTYPES[dtype], random(COLS, 2));
   const file = safetensorsFile({
     'm.table': { dtype, shape: [ROWS, COLS], bytes: table.bytes },
+    'm.kernel': { dtype, shape: [1, ROWS, COLS], bytes: table.bytes },
     'm.flat': { dtype, shape: [COLS], bytes: vector.bytes },
     'm.row': { dtype, shape: [1, COLS], bytes: vector.bytes },
   });
@@ -59,6 +63,29 @@ describeOnAdapters('weights', (open) => {
     await loader.upload();
     expect(await numbersIn(device, both)).toEqual([...vector, ...vector]);
     expect(await numbersIn(device, one)).toEqual(vector);
+  });
+
+  it('a matrix whose rows have several axes in the file', async () => {
+    const device = await open();
+    const { loader, w, table } = await loaderOf(device, 'F32');
+    const { shards, ...matrix } = w.matrix({ kernel: 1 }, ROWS * COLS);
+    expect(matrix).toEqual({ rows: 1, cols: ROWS * COLS, dtype: 'f32' });
+    await loader.upload();
+    const stored = await Promise.all(shards.map(({ tensor }) => numbersIn(device, tensor)));
+    expect(stored.flat()).toEqual([...table]);
+    expect(() => w.matrix({ kernel: 1 }, 34)).toThrow('has shape [1, 7, 5], expected [1, 34]');
+    expect(() => w.matrix({ kernel: 7 }, COLS)).toThrow('has shape [1, 7, 5], expected [7, 5]');
+  });
+
+  it('a matrix that is in no file, of a part of a larger array', async () => {
+    const device = await open();
+    const { loader, w } = await loaderOf(device, 'F32');
+    const values = random(ROWS * COLS + 3, 3).subarray(3);
+    const { shards, ...matrix } = w.computed('positions', ROWS, COLS, values);
+    expect(matrix).toEqual({ rows: ROWS, cols: COLS, dtype: 'f32' });
+    await loader.upload();
+    const stored = await Promise.all(shards.map(({ tensor }) => numbersIn(device, tensor)));
+    expect(stored.flat()).toEqual([...values]);
   });
 
   it('names what does not fit', async () => {

@@ -23,6 +23,7 @@ import { padHeads } from '../../src/kernels/pad_heads.ts';
 import { appendKv, ropeAppend } from '../../src/kernels/rope_append.ts';
 import { route } from '../../src/kernels/route.ts';
 import { sample, SAMPLE_ROW_WORDS } from '../../src/kernels/sample.ts';
+import { unfoldRows } from '../../src/kernels/unfold_rows.ts';
 
 /** Records operations on tensors that hold nothing in particular, and remembers the kernels they use. */
 export class CollectingRecorder extends Recorder {
@@ -91,6 +92,9 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
     for (const dim of [1, 45, 64]) {
       meanRows(rows(r, 'f32', dim), fixed(r, 'u32', [SEQUENCES, 4]), samples);
     }
+  },
+  unfoldRows(r) {
+    for (const dim of [1, 45, 64]) unfoldRows(rows(r, 'f32', dim), stepState(r), 3);
   },
   experts(r) {
     for (const capacity of [3, undefined]) {

@@ -1,3 +1,4 @@
+import { WeightFileError } from '../../src/util/errors.ts';
 import { WeightScope, type WeightStore } from '../../src/weights/scope.ts';
 
 /** A checkpoint without bytes, for loading models without a GPU. */
@@ -7,9 +8,21 @@ export interface FakeWeights {
   readonly asked: readonly string[];
 }
 
-/** @param has - which names the checkpoint has; all by default. Asking for another one is recorded all the same. */
-export function fakeWeights(has: (name: string) => boolean = () => true): FakeWeights {
+/**
+ * @param has - which names the checkpoint has; all by default
+ * @param isStrict - asking for another one throws, as the loader does; else it is recorded all the same
+ */
+export function fakeWeights(
+  has: (name: string) => boolean = () => true,
+  isStrict = false,
+): FakeWeights {
   const asked: string[] = [];
+  const record = (name: string, ...shape: readonly number[]): void => {
+    if (isStrict && !has(name)) {
+      throw new WeightFileError('model.safetensors', `tensor ${name} is missing`, { tensor: name });
+    }
+    asked.push(`${name} [${shape.join(', ')}]`);
+  };
   const tensor = (shape: readonly number[], dtype: 'f32' | 'u32' = 'f32') => {
     // Loading only passes tensors on: what is in them shows when a step is recorded.
     const memory = { kind: 'buffer', buffer: {} as GPUBuffer, offset: 0 } as const;
@@ -18,16 +31,16 @@ export function fakeWeights(has: (name: string) => boolean = () => true): FakeWe
   const store: WeightStore = {
     has,
     matrix(parts, cols) {
-      for (const { name, rows } of parts) asked.push(`${name} [${rows}, ${cols}]`);
+      for (const { name, rows } of parts) record(name, rows, cols);
       const rows = parts.reduce((sum, part) => sum + part.rows, 0);
       return { rows, cols, dtype: 'f32', shards: [] };
     },
     vector(parts) {
-      for (const { name, rows } of parts) asked.push(`${name} [${rows}]`);
+      for (const { name, rows } of parts) record(name, rows);
       return tensor([parts.reduce((sum, part) => sum + part.rows, 0)]);
     },
     rowTable({ name, rows }, cols, rowOf) {
-      asked.push(`${name} [${rows}, ${cols}]`);
+      record(name, rows, cols);
       return tensor([rowOf.length, cols]);
     },
     computed: (part, cols) => ({ rows: part.rows, cols, dtype: 'f32', shards: [] }),

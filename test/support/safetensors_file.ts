@@ -26,6 +26,13 @@ export function rawFile(header: string, data: Uint8Array = new Uint8Array()): Ui
   return concat([prefix, text, data]);
 }
 
+/** Names of the tensors in a file. */
+export function tensorNames(bytes: Uint8Array): readonly string[] {
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const header: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+  return Object.keys(header as object).filter((name) => name !== '__metadata__');
+}
+
 /** `count` bytes that differ from place to place. */
 export function countingBytes(count: number, start = 0): Uint8Array {
   return Uint8Array.from({ length: count }, (_, i) => (start + i * 7) % 251);

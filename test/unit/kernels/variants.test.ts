@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { chooseDisentangled } from '../../../src/kernels/disentangled_attention.ts';
 import { chooseAttention } from '../../../src/kernels/attention.ts';
 import { kvBytesPerPage, kvLibrary, paddedHeadDim } from '../../../src/kernels/kv_cache.ts';
 import { chooseMatmul } from '../../../src/kernels/matmul.ts';
@@ -50,6 +51,8 @@ describe('a dropped variant', () => {
     expect(chooseMatmul(slow, 8, 64)).toBe('plain');
     expect(chooseAttention(PLAIN_FACTS)).toBe('tiled');
     expect(chooseAttention(without('attention_tiled'))).toBe('direct');
+    expect(chooseDisentangled(PLAIN_FACTS)).toBe('tile');
+    expect(chooseDisentangled(without('disentangled_tile'))).toBe('direct');
   });
 
   it('is replaced by the plain library', () => {

@@ -28,6 +28,8 @@ describe('ConfigReader', () => {
     expect(json.size('none', 4)).toBe(4);
     expect(json.optionalSize('none')).toBeUndefined();
     expect(json.optionalSize('size')).toBe(3);
+    expect(json.count('size')).toBe(3);
+    expect(json.count('none', 0)).toBe(0);
     expect(json.string('text')).toBe('x');
     expect(json.flag('flag', false)).toBe(true);
     expect(json.flag('absent', true)).toBe(true);
@@ -41,6 +43,11 @@ describe('ConfigReader', () => {
     expect(error.message).toBe(
       `config.json (llama): "size" is ${JSON.stringify(value)}, expected a positive integer`,
     );
+  });
+
+  it.each([-1, 0.5, '0', true, 2 ** 31])('a count is not %o', (value) => {
+    const error = failureOf(() => reader({ id: value }).count('id'));
+    expect(error.message).toMatch(/"id" is .*, expected an integer of 0 or more/);
   });
 
   it.each([0, -1, '1', Infinity])('a positive number is not %o', (value) => {
@@ -179,6 +186,33 @@ describe('rope', () => {
     const error = failureOf(() => older(json));
     expect(error.key).toBe(key);
     expect(error.message).toMatch(message);
+  });
+
+  it('reads the rotation of one type of layers', () => {
+    const of = (layerType: string, json: object) =>
+      reader({ max_position_embeddings: 64, ...json }).rope(8, {
+        layerType,
+        thetaKey: `${layerType}_theta`,
+        theta: 77,
+      });
+    const nested = {
+      far: { rope_type: 'linear', factor: 2, rope_theta: 500 },
+      near: { rope_type: 'default' },
+    };
+    expect(of('far', { rope_parameters: nested })).toEqual({
+      theta: 500,
+      rotaryDim: 8,
+      scaling: { type: 'linear', factor: 2 },
+    });
+    const near = { theta: 77, rotaryDim: 8, scaling: { type: 'default' } };
+    expect(of('near', { rope_parameters: nested })).toEqual(near);
+    expect(of('near', { rope_theta: 1 })).toEqual(near);
+    expect(of('near', { near_theta: 5 }).theta).toBe(5);
+    expect(of('near', { rope_parameters: { rope_theta: 6 } }).theta).toBe(6);
+    const wrong = { rope_parameters: { far: { rope_theta: -1 } } };
+    expect(failureOf(() => of('far', wrong)).message).toMatch(
+      /"rope_parameters\.far\.rope_theta" is -1/,
+    );
   });
 
   it('refuses an odd head', () => {
