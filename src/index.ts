@@ -14,6 +14,7 @@ export type { DecodeOptions, EncodeOptions } from './tokenizer/tokenizer.ts';
 export type { ByteSource, ModelSource } from './weights/source.ts';
 export type { ModelLocation } from './weights/sources/resolve.ts';
 export type { HttpOptions } from './weights/sources/http.ts';
-export type { ParityOptions, ParityReport, TensorDifference } from './engine/inspect.ts';
+export type { ParityOptions, ParityReport } from './engine/inspect.ts';
+export type { TensorDifference } from './engine/reference_outputs.ts';
 export { parity } from './parity.ts';
 export * from './util/errors.ts';

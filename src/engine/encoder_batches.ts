@@ -5,6 +5,7 @@ import type { Counts, Dim, Tensor } from '../gpu/tensor.ts';
 import type { AttentionState } from '../kernels/attention.ts';
 import { gatherRows } from '../kernels/gather_rows.ts';
 import { kvTensorShapes } from '../kernels/kv_cache.ts';
+import { FEW_ROWS } from '../kernels/matmul.ts';
 import { meanRows } from '../kernels/pool_rows.ts';
 import type { EncoderModel, EncoderOutput } from '../models/family.ts';
 import type { EncoderStep } from '../nn/step.ts';
@@ -18,6 +19,11 @@ import {
 
 /** Fewest tokens that a recording is made for. */
 const MIN_TOKENS = 32;
+/**
+ * Fewest sequences. With few rows other kernels would compute the heads, whose sums are in another order: what a
+ * sequence gives is to be the same to the last bit, whatever it is encoded with.
+ */
+const MIN_SEQUENCES = 2 * FEW_ROWS;
 /** Tokens that a sequence has at least, on average, in a batch that fills its recording. */
 const TOKENS_PER_SEQUENCE = 4;
 
@@ -78,8 +84,8 @@ export class EncoderBatches {
         size: dim,
         compute: (hidden, step) => {
           if (name === FIRST) return gatherRows(hidden, step.firstRows);
-          const [count] = step.firstRows.shape;
-          return meanRows(hidden, step.attention.sequences, count as Dim);
+          const [count = 0] = step.firstRows.shape;
+          return meanRows(hidden, step.attention.sequences, count);
         },
       };
     }
@@ -122,7 +128,10 @@ export class EncoderBatches {
     const isAlone = batch.length === 1;
     const wanted = isAlone ? count : Math.max(count, batch.length * TOKENS_PER_SEQUENCE);
     const tokens = Math.max(wanted, Math.min(roundUp(wanted), most));
-    const sequences = isAlone ? 1 : Math.ceil(tokens / TOKENS_PER_SEQUENCE);
+    const sequences = Math.max(
+      MIN_SEQUENCES,
+      isAlone ? 1 : Math.ceil(tokens / TOKENS_PER_SEQUENCE),
+    );
     const selected = task.selects ? roundUp(selectedCount) : 1;
     const key = [tokens, sequences, selected, task.inspects, ...task.outputs].join(' ');
     let batches = this.#batches.get(key);

@@ -89,11 +89,7 @@ export function resolveLimits(
   const defaultContext = encoder === undefined ? DEFAULT_CONTEXT : DEFAULT_OUTPUT;
   const contextLength = limits.contextLength ?? Math.min(maxPositions, defaultContext);
   checkLength('contextLength', contextLength, { maxPositions, ropes });
-  let inputLength = 0;
-  if (encoder !== undefined) {
-    inputLength = limits.inputLength ?? Math.min(encoder.maxPositions, DEFAULT_INPUT);
-    checkLength('inputLength', inputLength, encoder);
-  }
+  const inputLength = encoder === undefined ? 0 : resolveInput(limits, encoder);
   const tokenBudget = Math.max(limits.tokenBudget ?? (facts.isSoftware ? 64 : 256), maxSequences);
 
   // Two conversations; or four beams and a text that waits.
@@ -122,6 +118,15 @@ export function resolveLimits(
     maxInFlight,
     measureGpuTime: limits.measureGpuTime ?? false,
   };
+}
+
+function resolveInput(
+  { inputLength }: Seq2SeqLimits,
+  encoder: Pick<TokenModel, 'maxPositions' | 'ropes'>,
+): number {
+  const length = inputLength ?? Math.min(encoder.maxPositions, DEFAULT_INPUT);
+  checkLength('inputLength', length, encoder);
+  return length;
 }
 
 /** Tokens of an encoder's step: enough to fill a GPU, and no longer than others may wait on a processor. */

@@ -7,7 +7,10 @@ import type { Decoder } from '../models/family.ts';
 import { divCeil } from '../util/arith.ts';
 import type { ResolvedLimits } from './limits.ts';
 
-/** Logit biases a request may have. OpenAI's API has no stated limit; clients send a few. */
+/**
+ * Logit biases, or tokens in rules that do not follow from its text, that a request may have. OpenAI's API has no stated
+ * limit; clients send a few.
+ */
 export const MAX_LOGIT_BIAS = 512;
 
 export type StepRegion =
@@ -21,9 +24,7 @@ export type StepRegion =
   | 'crossTables'
   | 'copies'
   | 'ruleTokens'
-  | 'ruleFactors'
-  | 'biasTokens'
-  | 'biasValues'
+  | 'ruleValues'
   | 'tiles'
   | 'positions'
   | 'sequenceOf'
@@ -44,15 +45,14 @@ export function stepFields(
   limits: ResolvedLimits,
   { tableWidth, crossTableWidth }: TableWidths,
 ): Readonly<Record<StepRegion, Field>> {
-  const { maxSequences, tokenBudget, contextLength } = limits;
+  const { maxSequences, tokenBudget, contextLength, inputLength } = limits;
   const { heads, kvHeads, headDim } = decoder.kv;
   const tileQueries = attentionTileRows(headDim) / (heads / kvHeads);
   const u32 = (...shape: readonly number[]) => ({ dtype: 'u32', shape }) as const;
   const maxTiles = maxSequences + divCeil(tokenBudget, tileQueries);
-  // Rules made from what a sequence has so far name a token for each of its tokens at most.
-  const ruled = crossTableWidth > 0 ? maxSequences * (contextLength + MAX_LOGIT_BIAS) : 0;
-  const maxRules = Math.max(1, ruled);
-  const maxBias = Math.max(ruled, maxSequences * MAX_LOGIT_BIAS);
+  // An encoder-decoder's rules can name each token of its texts, too.
+  const texts = crossTableWidth > 0 ? contextLength + inputLength : 0;
+  const maxRules = maxSequences * Math.min(decoder.vocab, texts + MAX_LOGIT_BIAS);
   return {
     counts: u32(8),
     samplerRows: u32(maxSequences, SAMPLE_ROW_WORDS),
@@ -71,9 +71,7 @@ export function stepFields(
     ...rotaryFields(decoder, tokenBudget),
     // Last, because most steps have none and need not send them.
     ruleTokens: u32(maxRules),
-    ruleFactors: { dtype: 'f32', shape: [maxRules] },
-    biasTokens: u32(maxBias),
-    biasValues: { dtype: 'f32', shape: [maxBias] },
+    ruleValues: { dtype: 'f32', shape: [maxRules] },
   };
 }
 

@@ -46,8 +46,7 @@ export class StepState {
   readonly #decoder: Decoder;
   readonly #ropes: readonly RopeTable[];
   readonly #widths: TableWidths;
-  /** Entries of the lists of biases and of beams' rules in the step last filled. */
-  #biases = 0;
+  /** Entries of the list of logit biases and of beams' rules in the step last filled. */
   #rules = 0;
 
   constructor(device: Device, decoder: Decoder, limits: ResolvedLimits, widths: TableWidths) {
@@ -84,20 +83,20 @@ export class StepState {
   }
 
   get sampling(): SampleState {
-    const { samplerRows, biasTokens, biasValues } = this.regions;
+    const { samplerRows, ruleTokens, ruleValues } = this.regions;
     return {
       rows: samplerRows.tensor,
-      biasTokens: biasTokens.tensor,
-      biasValues: biasValues.tensor,
+      biasTokens: ruleTokens.tensor,
+      biasValues: ruleValues.tensor,
     };
   }
 
   get beams(): BeamState {
-    const { beamRows, ruleTokens, ruleFactors } = this.regions;
+    const { beamRows, ruleTokens, ruleValues } = this.regions;
     return {
       rows: beamRows.tensor,
       ruleTokens: ruleTokens.tensor,
-      ruleFactors: ruleFactors.tensor,
+      ruleFactors: ruleValues.tensor,
     };
   }
 
@@ -111,7 +110,6 @@ export class StepState {
     this.#rules = 0;
     let row = 0;
     let samples = 0;
-    let bias = 0;
     let longest = 0;
     let candidates = 0;
     for (const [sequence, { entry, sampling, rules }] of planned.entries()) {
@@ -124,12 +122,11 @@ export class StepState {
       if (count === 1) longest = Math.max(longest, kvLength, crossLength);
       if (!entry.samples) continue;
       sampleRows.words[samples] = row - 1;
-      bias = this.#fillSampler(entry, sampling, samples, bias);
+      this.#fillSampler(entry, sampling, samples);
       this.#fillBeam(rules, samples);
       if (sampling.topLogprobs !== undefined) candidates = 1;
       samples += 1;
     }
-    this.#biases = bias;
     for (const [i, { from, to }] of copies.entries()) {
       this.regions.copies.words.set([from, to], i * 2);
     }
@@ -151,7 +148,6 @@ export class StepState {
   fillSequence(tokens: readonly number[], crossLength: number): Counts {
     const { sampleRows, sequences, crossSequences, tables, crossTables } = this.regions;
     const { tableWidth, crossTableWidth } = this.#widths;
-    this.#biases = 0;
     this.#rules = 0;
     const count = tokens.length;
     const places = placesOf(tokens, this.#decoder.uncountedId);
@@ -178,8 +174,7 @@ export class StepState {
   /** Sends the state of a step of `numTokens` tokens to the GPU. */
   upload(numTokens: number): void {
     const last = this.#ropes.length - 1;
-    if (this.#biases > 0) this.#buffer.upload('biasValues', this.#biases);
-    else if (this.#rules > 0) this.#buffer.upload('ruleFactors', this.#rules);
+    if (this.#rules > 0) this.#buffer.upload('ruleValues', this.#rules);
     else if (last < 0) this.#buffer.upload('tokens', numTokens);
     else this.#buffer.upload(`rotary${last}`, numTokens * (this.#ropes[last]?.width ?? 0));
   }
@@ -233,45 +228,42 @@ export class StepState {
   }
 
   #fillBeam(rules: BeamRules | undefined, row: number): void {
-    const { beamRows, ruleTokens, ruleFactors } = this.regions;
-    const ruleStart = this.#rules;
-    for (const [token, factor] of rules?.factors ?? []) {
-      ruleTokens.words[this.#rules] = token;
-      ruleFactors.floats[this.#rules] = factor;
-      this.#rules += 1;
-    }
-    const ruleCount = this.#rules - ruleStart;
-    encodeBeamRow(beamRows.words, row, { count: rules?.count ?? 0, ruleStart, ruleCount });
+    const { start: ruleStart, count: ruleCount } = this.#fillRules(rules?.factors ?? []);
+    const count = rules?.count ?? 0;
+    encodeBeamRow(this.regions.beamRows.words, row, { count, ruleStart, ruleCount });
   }
 
-  /** @returns the end of the step's bias list */
-  #fillSampler(
-    { request, slot, kvLength }: StepEntry,
-    sampling: SamplingParams,
-    row: number,
-    biasStart: number,
-  ): number {
-    const { samplerRows, biasTokens, biasValues } = this.regions;
-    let end = biasStart;
-    for (const [token, value] of sampling.logitBias) {
-      biasTokens.words[end] = token;
-      biasValues.floats[end] = value;
-      end += 1;
-    }
+  #fillSampler({ request, slot, kvLength }: StepEntry, sampling: SamplingParams, row: number): void {
+    const { words, floats } = this.regions.samplerRows;
+    const bias = this.#fillRules(sampling.logitBias);
     const [seedLow, seedHigh] = sampling.seed;
-    encodeSampleRow(samplerRows.words, samplerRows.floats, row, {
+    encodeSampleRow(words, floats, row, {
       ...sampling,
       slot,
       seedLow,
       seedHigh,
       position: kvLength - request.numPrompt,
-      biasStart,
-      biasCount: end - biasStart,
+      biasStart: bias.start,
+      biasCount: bias.count,
       wantsLogprobs: sampling.topLogprobs !== undefined,
       topLogprobs: sampling.topLogprobs ?? 0,
       keepsHistory: usesHistory(sampling),
     });
-    return end;
+  }
+
+  /** @returns where in the step's list of tokens and values they are */
+  #fillRules(rules: Iterable<readonly [token: number, value: number]>): {
+    readonly start: number;
+    readonly count: number;
+  } {
+    const { ruleTokens, ruleValues } = this.regions;
+    const start = this.#rules;
+    for (const [token, value] of rules) {
+      ruleTokens.words[this.#rules] = token;
+      ruleValues.floats[this.#rules] = value;
+      this.#rules += 1;
+    }
+    return { start, count: this.#rules - start };
   }
 
   /** Cuts the queries of sequences with more than one token into tiles. @returns their number */

@@ -39,8 +39,8 @@ interface AttentionCase {
 }
 
 /**
- * As decoders need it, with grouped heads; and with all that encoders may ask for at once, with few small heads: that
- * compiles in half the time. No head is a multiple of 4.
+ * As decoders need it, with grouped heads; and with all that encoders may ask for at once, with few small heads, which
+ * compile sooner. No head is a multiple of 4.
  */
 export function attentionCases(dtype: KvDType): readonly SelfTestCase[] {
   const [heads, rows] = [3, 2 * REACH + 1];

@@ -16,10 +16,10 @@ const [HEADS, HEAD_DIM, REACH] = [2, 42, 20] as const;
 
 /** Sequence and first token of each tile; see AttentionState. */
 const TILES = LENGTHS.flatMap((length, sequence) =>
-  Array.from({ length: length === 1 ? 0 : divCeil(length, attentionTileRows(HEAD_DIM)) }, (_, i) => [
-    sequence,
-    i * attentionTileRows(HEAD_DIM),
-  ]),
+  Array.from(
+    { length: length === 1 ? 0 : divCeil(length, attentionTileRows(HEAD_DIM)) },
+    (_, i) => [sequence, i * attentionTileRows(HEAD_DIM)],
+  ),
 );
 
 /** With keys and queries of positions, whose rows come in disorder. */

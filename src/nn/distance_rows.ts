@@ -41,5 +41,5 @@ export function distanceRows(buckets: number, maxDistance: number): Uint32Array<
     before.push(Math.max(span - bucket, 0));
     if (bucket >= span) break;
   }
-  return Uint32Array.from([...before.slice(1).reverse(), ...after]);
+  return Uint32Array.from([...before.slice(1).toReversed(), ...after]);
 }

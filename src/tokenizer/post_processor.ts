@@ -106,8 +106,8 @@ export function assemble(
   { single, pair }: PostProcessor,
   a: readonly number[],
   b: readonly number[] | undefined,
-  maxTokens = Infinity,
-  fromLeft = false,
+  maxTokens: number = Infinity,
+  fromLeft: boolean = false,
 ): TypedIds {
   const pieces = b === undefined ? single : pair;
   const added = pieces.reduce((sum, piece) => sum + ('ids' in piece ? piece.ids.length : 0), 0);
@@ -138,10 +138,9 @@ export function assemble(
 /** How much of each text stays: the strategy `longest_first` of the Rust library. */
 function shareRoom(a: number, b: number, room: number): readonly [number, number] {
   if (a + b <= room) return [a, b];
-  const [short, long] = a <= b ? [a, b] : [b, a];
-  const half = Math.floor(room / 2);
-  const [keptShort, keptLong] = room - short >= short ? [short, room - short] : [half, room - half];
-  return a <= b ? [keptShort, Math.min(long, keptLong)] : [Math.min(long, keptLong), keptShort];
+  const short = Math.min(a, b);
+  const kept = room >= 2 * short ? short : Math.floor(room / 2);
+  return a <= b ? [kept, room - kept] : [room - kept, kept];
 }
 
 function readTemplate(

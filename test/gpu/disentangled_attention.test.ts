@@ -63,7 +63,8 @@ function reference(c: Case, { qkv, keys, queries, rows, scale }: Inputs): Float6
         const sum = p.reduce((a, b) => a + b, 0);
         for (let d = 0; d < headDim; d += 1) {
           out[i * dim + h + d] = p.reduce(
-            (o, weight, n) => o + (weight / sum) * (qkv[((first + n) * 3 + 2) * dim + h + d] ?? NaN),
+            (o, weight, n) =>
+              o + (weight / sum) * (qkv[((first + n) * 3 + 2) * dim + h + d] ?? NaN),
             0,
           );
         }

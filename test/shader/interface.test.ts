@@ -11,6 +11,13 @@ import {
   SAMPLE_ROW_WORDS,
   encodeSampleRow,
 } from '../../src/kernels/sample.ts';
+import { FORBIDDEN } from '../../src/engine/core/token_rules.ts';
+import {
+  BEAM_RESULT_WORDS,
+  BEAM_ROW_WORDS,
+  encodeBeamRow,
+  FORBIDDEN_FACTOR,
+} from '../../src/kernels/beam_candidates.ts';
 import { openGpu } from '../../src/node/gpu.ts';
 import { CollectingRecorder, EVERY_OP } from '../support/every_op.ts';
 import { readShaders } from '../support/shader_files.ts';
@@ -153,6 +160,24 @@ describe('numbers that TypeScript and WGSL share', () => {
     const flags = constant(library, 'WANTS_LOGPROBS') | constant(library, 'KEEPS_HISTORY');
     expect(words[SAMPLE_ROW_WORDS + constant(library, 'FLAGS')]).toBe(flags);
     expect(words.subarray(0, SAMPLE_ROW_WORDS).every((word) => word === 0)).toBe(true);
+  });
+
+  it('the rows of a beam search', () => {
+    const library = LIBRARY['beam_row'];
+    expect(constant(library, 'ROW_WORDS')).toBe(BEAM_ROW_WORDS);
+    expect(constant(FILES['beam_pick'], 'RESULT_WORDS')).toBe(BEAM_RESULT_WORDS);
+    const words = new Uint32Array(2 * BEAM_ROW_WORDS);
+    const params = { count: 3, ruleStart: 5, ruleCount: 7 } as const;
+    encodeBeamRow(words, 1, params);
+    for (const [name, value] of Object.entries(params)) {
+      const word = BEAM_ROW_WORDS + constant(library, snakeCase(name).toUpperCase());
+      expect([name, words[word]]).toEqual([name, value]);
+    }
+    expect(words.subarray(0, BEAM_ROW_WORDS).every((word) => word === 0)).toBe(true);
+    expect(library).toContain(
+      `const FORBIDS: f32 = ${FORBIDDEN_FACTOR.toExponential().replace('+', '')};`,
+    );
+    expect(FORBIDDEN_FACTOR).toBe(FORBIDDEN);
   });
 
   it('the marks of token ids and of their history', () => {

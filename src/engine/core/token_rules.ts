@@ -76,8 +76,8 @@ export function tokenRules(
   settings: TokenRuleSettings,
   request: RuledRequest,
 ): (tokens: readonly number[]) => TokenRules {
-  const { numPrompt, maxLength, eosIds, encoderInput = [] } = request;
-  const { forcedBosId, forcedEosId, repetitionPenalty } = settings;
+  const { numPrompt, eosIds, encoderInput = [] } = request;
+  const { forcedBosId, repetitionPenalty } = settings;
   // A word that is an EOS alone would leave no end; as in the reference, it is no bad word.
   const badWords = settings.badWords.filter(
     ([id = -1, ...rest]) => rest.length > 0 || !eosIds.has(id),
@@ -92,11 +92,8 @@ export function tokenRules(
     const forbid = (ids: Iterable<number>): void => {
       for (const id of ids) factors.set(id, FORBIDDEN);
     };
-    if (forcedEosId !== undefined && tokens.length === maxLength - 1) {
-      return { forced: forcedEosId, factors };
-    }
-    if (forcedBosId !== undefined && tokens.length === 1) return { forced: forcedBosId, factors };
-
+    const forced = forcedToken(settings, request, tokens.length);
+    if (forced !== undefined) return { forced, factors };
     if (repetitionPenalty !== 1) for (const id of tokens) factors.set(id, repetitionPenalty);
     forbid(ngramEnds(tokens, tokens, settings.noRepeatNgramSize));
     forbid(ngramEnds(encoderInput, tokens, settings.encoderNoRepeatNgramSize));
@@ -106,6 +103,35 @@ export function tokenRules(
     if (tokens.length === firstFree) forbid(settings.beginSuppressedIds);
     return { forced: undefined, factors };
   };
+}
+
+/** The only token that may come after `length` tokens, undefined where there is a choice. */
+export function forcedToken(
+  { forcedBosId, forcedEosId }: TokenRuleSettings,
+  { maxLength }: RuledRequest,
+  length: number,
+): number | undefined {
+  if (forcedEosId !== undefined && length === maxLength - 1) return forcedEosId;
+  return length === 1 ? forcedBosId : undefined;
+}
+
+/** Most tokens that the rules name at one time, beside those of the sequence and of the encoder's input. */
+export function numFixedRules(
+  { badWords, suppressedIds, beginSuppressedIds }: TokenRuleSettings,
+  { eosIds }: Pick<RuledRequest, 'eosIds'>,
+): number {
+  // Words whose tokens but the last are the same apply together, and those of other lengths with them.
+  const words = new Map<string, number>();
+  const most = new Map<number, number>();
+  for (const word of badWords) {
+    const start = word.slice(0, -1);
+    const key = start.join();
+    const count = (words.get(key) ?? 0) + 1;
+    words.set(key, count);
+    most.set(start.length, Math.max(most.get(start.length) ?? 0, count));
+  }
+  const numWords = [...most.values()].reduce((sum, count) => sum + count, 0);
+  return numWords + eosIds.size + suppressedIds.length + beginSuppressedIds.length;
 }
 
 /**
