@@ -3,10 +3,11 @@
  *
  * @module
  */
-export { Engine } from './load.ts';
+export { Engine, Seq2Seq } from './load.ts';
 export type * from './engine/api.ts';
 export type * from './engine/openai.ts';
-export type { EngineLimits } from './engine/limits.ts';
+export type * from './engine/seq2seq_api.ts';
+export type { EngineLimits, Seq2SeqLimits } from './engine/limits.ts';
 export type { OpenDeviceOptions, OptionalFeature } from './gpu/device.ts';
 export type { KvDType } from './kernels/kv_cache.ts';
 export type { ChatMessage, TextPart } from './tokenizer/chat_template.ts';

@@ -1,4 +1,5 @@
 import type { Engine as EngineInterface, LoadOptions } from './engine/api.ts';
+import type { LocalSeq2SeqOptions, Seq2Seq as Seq2SeqInterface } from './engine/seq2seq_api.ts';
 import { RequestError } from './util/errors.ts';
 import { describeValue, isRecord } from './util/objects.ts';
 import type { ModelLocation } from './weights/sources/resolve.ts';
@@ -32,6 +33,26 @@ export const Engine: {
     }
     const { RemoteEngine } = await import('./worker/client.ts');
     return RemoteEngine.load(from, options);
+  },
+};
+
+/** A model that turns one text into another on the GPU, for any number of requests at once. */
+export type Seq2Seq = Seq2SeqInterface;
+
+/** Makes encoder-decoders. */
+export const Seq2Seq: {
+  /**
+   * Loads an encoder-decoder such as T5 or BART.
+   *
+   * @param from - as for `Engine.load`
+   * @throws as `Engine.load`; {@link ConfigError} too if the model is of another kind
+   */
+  readonly load: (from: ModelLocation, options?: LocalSeq2SeqOptions) => Promise<Seq2Seq>;
+} = {
+  async load(from, options = {}) {
+    checkKinds(options);
+    const { LocalSeq2Seq } = await import('./engine/seq2seq.ts');
+    return LocalSeq2Seq.load(from, options);
   },
 };
 

@@ -1,11 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import type { EngineLimits } from '../engine/limits.ts';
+import type { EngineLimits, Seq2SeqLimits } from '../engine/limits.ts';
+import { readKind } from '../engine/model.ts';
+import type { ModelKind } from '../models/family.ts';
 import type { AdapterChoice } from '../node/gpu.ts';
 import { openDirectory } from '../node/directory.ts';
 import type { ModelSource } from '../weights/source.ts';
 import { resolveSource } from '../weights/sources/resolve.ts';
-import { choiceValue, countValue, type TextOption } from './command.ts';
+import { choiceValue, countValue, PROGRAM, type TextOption, UsageError } from './command.ts';
 
 /** The adapters that `--adapter` names. */
 const ADAPTERS: readonly AdapterChoice[] = ['default', 'lavapipe', 'swiftshader'];
@@ -23,6 +25,15 @@ export const GPU_OPTIONS: { readonly adapter: TextOption } = {
 export const CONTEXT_OPTIONS: { readonly context: TextOption; readonly kv: TextOption } = {
   context: { type: 'string', value: 'N', help: 'tokens of prompt and reply together' },
   kv: { type: 'string', value: 'TYPE', help: 'element type of the KV cache, f16 (default) or f32' },
+};
+
+/** Sizes what an encoder reads. */
+export const INPUT_OPTION: { readonly input: TextOption } = {
+  input: {
+    type: 'string',
+    value: 'N',
+    help: 'tokens of a text to read, of encoders and encoder-decoders',
+  },
 };
 
 /** What a MODEL argument may be, for help texts. */
@@ -45,6 +56,15 @@ export function contextValues({
     ...(context !== undefined && { contextLength: countValue('context', context) }),
     ...(kv !== undefined && { kvDtype: choiceValue('kv', kv, ['f16', 'f32'] as const) }),
   };
+}
+
+/**
+ * Reads {@link INPUT_OPTION}.
+ *
+ * @throws {UsageError} if the value is none
+ */
+export function inputValue(text: string | undefined): Pick<Seq2SeqLimits, 'inputLength'> {
+  return text === undefined ? {} : { inputLength: countValue('input', text) };
 }
 
 /**
@@ -75,6 +95,42 @@ export async function locateModel(model: string): Promise<ModelSource> {
 export async function modelName(model: string): Promise<string> {
   if (isUrl(model)) return (URL.canParse(model) && basename(new URL(model).pathname)) || model;
   return (await isHubId(model)) ? model : basename(resolve(model));
+}
+
+/** What models of each kind are called. */
+export const KIND_NAMES: Readonly<Record<ModelKind, string>> = {
+  decoder: 'a decoder',
+  encoder: 'an encoder',
+  seq2seq: 'an encoder-decoder',
+};
+
+/** Commands that run a model of each kind. */
+const COMMANDS: Readonly<Record<ModelKind, readonly string[]>> = {
+  decoder: ['generate', 'serve', 'bench'],
+  encoder: ['encode'],
+  seq2seq: ['generate'],
+};
+
+/**
+ * Finds out whether a command can run a model.
+ *
+ * @returns the model's kind
+ * @throws {UsageError} if it cannot; the message names the commands that can
+ * @throws {ConfigError} if the configuration is missing, damaged or of a model we cannot run
+ */
+export async function kindFor(
+  command: string,
+  model: string,
+  source: ModelSource,
+  signal: AbortSignal,
+): Promise<ModelKind> {
+  const kind = await readKind(source, signal);
+  const commands = COMMANDS[kind];
+  if (commands.includes(command)) return kind;
+  const others = commands.map((name) => `${PROGRAM} ${name}`).join(' or ');
+  throw new UsageError(
+    `${command}: ${model} is ${KIND_NAMES[kind]}, which this command does not run; use ${others}`,
+  );
 }
 
 function isUrl(model: string): boolean {

@@ -1,26 +1,31 @@
-import { Generator } from '../engine/generator.ts';
-import { DEFAULT_CONTEXT, type EngineLimits, resolveLimits } from '../engine/limits.ts';
-import { openModel } from '../engine/model.ts';
-import { type Device, type DeviceFacts, openDevice } from '../gpu/device.ts';
+import { openAnyModel } from '../engine/model.ts';
+import { type DeviceFacts, openDevice } from '../gpu/device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
-import type { Decoder } from '../models/family.ts';
+import type { ModelKind } from '../models/family.ts';
 import { type AdapterChoice, openGpu } from '../node/gpu.ts';
-import { DeviceLimitError, NoWebGpuError } from '../util/errors.ts';
+import { NoWebGpuError } from '../util/errors.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
-import { WeightLoader } from '../weights/loader.ts';
-import { WeightScope } from '../weights/scope.ts';
 import type { ModelSource } from '../weights/source.ts';
-import { type Command, defineCommand } from './command.ts';
+import { type Command, defineCommand, UsageError } from './command.ts';
 import { formatBytes, formatTable } from './format.ts';
 import {
   adapterValue,
   contextValues,
   CONTEXT_OPTIONS,
   GPU_OPTIONS,
+  INPUT_OPTION,
+  inputValue,
+  KIND_NAMES,
   locateModel,
   MODEL_HELP,
 } from './model.ts';
-import { paperDevice } from './paper_device.ts';
+import {
+  type AskedSizes,
+  MEMORY_PLANNERS,
+  type MemoryPlan,
+  type MemoryPlanner,
+  type PlannedSize,
+} from './plan_memory.ts';
 
 /** Files that loading reads besides weights, where a repository has them. */
 const SMALL_FILES = [
@@ -33,20 +38,10 @@ const SMALL_FILES = [
   'model.safetensors.index.json',
 ];
 
-/** Bytes of GPU memory with a certain context, or why it cannot be had. */
-type MemoryPlan =
-  | {
-      readonly contextLength: number;
-      readonly fits: true;
-      /** Tokens the KV cache holds. */
-      readonly kvTokens: number;
-      readonly bytes: ReturnType<ReturnType<typeof paperDevice>['memory']['report']>;
-    }
-  | { readonly contextLength: number; readonly fits: false; readonly reason: string };
-
 /** What `quern plan --json` prints. */
 export interface Plan {
   readonly model: string;
+  readonly kind: ModelKind;
   readonly modelType: string;
   readonly parameters: number;
   readonly download: {
@@ -55,10 +50,11 @@ export interface Plan {
   };
   /** Weights as they are stored, by dtype. */
   readonly weights: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
-  readonly kvDtype: KvDType;
+  /** Element type of the KV cache; null for an encoder, which has none. */
+  readonly kvDtype: KvDType | null;
   readonly memory: readonly MemoryPlan[];
   readonly adapter: DeviceFacts;
-  /** Whether the first context of `memory` fits in the adapter's limits. */
+  /** Whether the first size of `memory` fits in the adapter's limits. */
   readonly fits: boolean;
   readonly notes: readonly string[];
 }
@@ -70,92 +66,77 @@ export const planCommand: Command = defineCommand({
   summary: 'tells what a model would download and how much GPU memory it would take',
   details: `${MODEL_HELP} Reads the configuration and the headers of the weight files only.
 WebGPU tells the limits of an adapter, not how much memory it has: compare the totals with your GPU's.
-The exit code is 1 when the model does not fit in the adapter's limits.`,
+With --json one object; its "kind" is decoder, encoder or seq2seq, and each entry of its "memory" holds
+  of a decoder          {"contextLength", "fits", "kvTokens", "bytes"}
+  of an encoder         {"texts", "textLength", "fits", "bytes"}: after texts of that many tokens were encoded at once,
+                        with what the checkpoint's head gives, or the hidden states; "kvDtype" is null
+  of an encoder-decoder {"contextLength", "inputLength", "fits", "kvTokens", "bytes"}: after such an input was read
+and {…, "fits": false, "reason"} where it does not fit.
+The exit code is 1 when the first of them does not fit in the adapter's limits.`,
   options: {
     ...CONTEXT_OPTIONS,
+    ...INPUT_OPTION,
     ...GPU_OPTIONS,
     json: { type: 'boolean', help: 'print one JSON object' },
   },
   examples: [
     'plan weights/tinychat',
     'plan HuggingFaceTB/SmolLM2-135M-Instruct --context 8192 --kv f32',
+    'plan google-bert/bert-base-uncased --input 256',
+    'plan google-t5/t5-small --context 128 --input 2048',
     'plan path/to/model --adapter lavapipe --json',
   ],
   arguments: { min: 1, max: 1 },
-  async run({ context, kv = 'f16', adapter, json }, [model = ''], terminal) {
-    const limits = contextValues({ kv, ...(context !== undefined && { context }) });
-    const device = await deviceFacts(adapterValue(adapter));
+  async run(values, [model = ''], terminal) {
+    const asked = { ...contextValues(values), ...inputValue(values.input) };
+    const choice = adapterValue(values.adapter);
     const source = await locateModel(model);
-    const plan = await planModel(model, source, device, limits, terminal.signal);
-    terminal.out(json === true ? `${JSON.stringify(plan)}\n` : describe(plan));
+    const planner = await openAnyModel<MemoryPlanner>(source, MEMORY_PLANNERS, terminal.signal);
+    checkAsked(planner.kind, asked);
+    const plan = await planModel(model, source, planner, asked, choice, terminal.signal);
+    terminal.out(values.json === true ? `${JSON.stringify(plan)}\n` : describe(plan));
     return plan.fits ? 0 : 1;
   },
 });
 
+/** @throws {UsageError} if a size is given that models of this kind do not have */
+function checkAsked(kind: ModelKind, { contextLength, inputLength, kvDtype }: AskedSizes): void {
+  const isGiven = {
+    context: kind === 'encoder' && contextLength !== undefined,
+    kv: kind === 'encoder' && kvDtype !== undefined,
+    input: kind === 'decoder' && inputLength !== undefined,
+  };
+  for (const [name, isWrong] of Object.entries(isGiven)) {
+    if (!isWrong) continue;
+    const other = name === 'input' ? '; use --context' : name === 'context' ? '; use --input' : '';
+    throw new UsageError(`plan: --${name} is not for ${KIND_NAMES[kind]}${other}`);
+  }
+}
+
 async function planModel(
   model: string,
   source: ModelSource,
-  { facts, notes }: { readonly facts: DeviceFacts; readonly notes: readonly string[] },
-  asked: EngineLimits,
+  { kind, files: { modelType, parameters, checkpoint }, plan }: MemoryPlanner,
+  asked: AskedSizes,
+  choice: AdapterChoice,
   signal: AbortSignal,
 ): Promise<Plan> {
-  const { config, family, checkpoint } = await openModel(source, 'decoder', signal);
-  const loadOn = (device: Device): Decoder =>
-    family.load(config, new WeightScope(new WeightLoader(device, checkpoint)));
-
-  const { maxPositions } = loadOn(paperDevice(withoutLimits(facts)));
-  const memory: MemoryPlan[] = [];
-  for (const contextLength of contextsToPlan(asked.contextLength, maxPositions)) {
-    memory.push(await planMemory(paperDevice(facts), loadOn, { ...asked, contextLength }));
-    signal.throwIfAborted();
-  }
+  const { facts, notes } = await deviceFacts(choice);
+  const memory = await plan(asked, facts, signal);
   const files = await filesOf(source, checkpoint, signal);
-  const { weights, parameters } = describeWeights(checkpoint);
   return {
     model,
-    modelType: config.string('model_type'),
+    kind,
+    modelType,
     parameters,
     download: { files, totalBytes: files.reduce((sum, { bytes }) => sum + bytes, 0) },
-    weights,
-    kvDtype: asked.kvDtype ?? 'f16',
+    weights: describeWeights(checkpoint),
+    kvDtype: kind === 'encoder' ? null : (asked.kvDtype ?? 'f16'),
     memory,
     adapter: facts,
     fits: memory[0]?.fits ?? false,
     notes,
   };
-}
-
-/** Sets the engine up as loading does, up to the first step. */
-async function planMemory(
-  device: Device,
-  loadOn: (device: Device) => Decoder,
-  asked: EngineLimits & { readonly contextLength: number },
-): Promise<MemoryPlan> {
-  const { contextLength } = asked;
-  try {
-    const decoder = loadOn(device);
-    const limits = resolveLimits(asked, decoder, device.facts);
-    const { runner, scheduler } = new Generator(device, decoder, limits);
-    await runner.prepare();
-    const kvTokens = limits.pages * limits.pageSize;
-    if (scheduler.capacity < contextLength) {
-      const { maxStorageBufferBindingSize } = device.facts.limits;
-      const reason = `the keys of a layer must fit in a binding of ${formatBytes(maxStorageBufferBindingSize)}: ${scheduler.capacity} tokens do`;
-      return { contextLength, fits: false, reason };
-    }
-    return { contextLength, fits: true, kvTokens, bytes: device.memory.report() };
-  } catch (error) {
-    if (!(error instanceof DeviceLimitError)) throw error;
-    return { contextLength, fits: false, reason: error.message };
-  }
-}
-
-/** The context that loading would take first, then powers of four up to the model's own. */
-export function contextsToPlan(asked: number | undefined, maxPositions: number): readonly number[] {
-  const first = asked ?? Math.min(maxPositions, DEFAULT_CONTEXT);
-  const others = [maxPositions];
-  for (let length = 1024; length < maxPositions; length *= 4) others.push(length);
-  return [first, ...others.filter((length) => length !== first).toSorted((a, b) => a - b)];
 }
 
 /** The limits of the adapter, or WebGPU's defaults where there is no adapter. */
@@ -182,12 +163,6 @@ async function deviceFacts(
   }
 }
 
-/** The same device with room for any tensor, to read a model that may not fit the real one. */
-function withoutLimits(facts: DeviceFacts): DeviceFacts {
-  const unlimited = { maxStorageBufferBindingSize: Infinity, maxBufferSize: Infinity };
-  return { ...facts, limits: { ...facts.limits, ...unlimited } };
-}
-
 async function filesOf(
   source: ModelSource,
   checkpoint: Checkpoint,
@@ -205,31 +180,25 @@ async function filesOf(
   );
 }
 
-function describeWeights({ tensors }: Checkpoint): Pick<Plan, 'weights' | 'parameters'> {
+function describeWeights({ tensors }: Checkpoint): Plan['weights'] {
   const weights: Record<string, { tensors: number; bytes: number }> = {};
-  let parameters = 0;
-  for (const { dtype, shape, begin, end } of tensors.values()) {
+  for (const { dtype, begin, end } of tensors.values()) {
     const sum = (weights[dtype] ??= { tensors: 0, bytes: 0 });
     sum.tensors += 1;
     sum.bytes += end - begin;
-    parameters += shape.reduce((n, size) => n * size, 1);
   }
-  return { weights, parameters };
+  return weights;
 }
 
 function describe(plan: Plan): string {
   const { adapter, download, memory } = plan;
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
   const names = [adapter.vendor, adapter.architecture, adapter.description];
-  const sizes = memory.map((entry) => {
-    if (!entry.fits) return [`${entry.contextLength} tokens`, 'does not fit'];
-    const { weights, kv, scratch, state, readback, total } = entry.bytes;
-    const bytes = [weights, kv, scratch, state + readback, total];
-    return [`${entry.contextLength} tokens`, ...bytes.map(formatBytes)];
-  });
   const reasons = memory.flatMap((entry) =>
-    entry.fits ? [] : [`note: context of ${entry.contextLength} tokens: ${entry.reason}\n`],
+    entry.fits ? [] : [`note: ${describeSize(entry)}: ${entry.reason}\n`],
   );
+  const [first] = memory;
+  const verdict = plan.fits ? 'fits' : 'does not fit';
   return [
     `${plan.model}: ${plan.modelType}, ${plan.parameters} parameters\n\n`,
     formatTable([
@@ -246,15 +215,46 @@ function describe(plan: Plan): string {
         formatBytes(bytes),
       ]),
     ]),
-    `\nGPU memory with a KV cache of ${plan.kvDtype} for two contexts\n`,
-    formatTable([['context', 'weights', 'KV cache', 'scratch', 'other', 'total'], ...sizes]),
+    `\nGPU memory ${MEMORY_OF[plan.kind](plan)}\n`,
+    memoryTable(plan),
     '\n',
     `adapter: ${names.filter((name) => name !== '').join(' ')}\n`,
     `  maxBufferSize ${formatBytes(maxBufferSize)}, maxStorageBufferBindingSize ${formatBytes(maxStorageBufferBindingSize)}\n`,
     ...plan.notes.map((note) => `note: ${note}\n`),
     ...reasons,
-    plan.fits
-      ? `The model fits in the limits of this adapter with a context of ${memory[0]?.contextLength} tokens.\n`
-      : `The model does not fit in the limits of this adapter with a context of ${memory[0]?.contextLength} tokens.\n`,
+    first === undefined
+      ? ''
+      : `The model ${verdict} in the limits of this adapter with ${describeSize(first)}.\n`,
   ].join('');
+}
+
+/** What the memory is for. */
+const MEMORY_OF: Readonly<Record<ModelKind, (plan: Plan) => string>> = {
+  decoder: ({ kvDtype }) => `with a KV cache of ${kvDtype} for two contexts`,
+  encoder: () => 'after encoding so much at once',
+  seq2seq: ({ kvDtype }) => `with a KV cache of ${kvDtype} for four contexts and two inputs`,
+};
+
+function memoryTable({ kind, memory }: Plan): string {
+  const hasCache = kind !== 'encoder';
+  const rows = memory.map((entry) => {
+    if (!entry.fits) return [describeSize(entry), 'does not fit'];
+    const { weights, kv, scratch, state, readback, total } = entry.bytes;
+    const bytes = [weights, ...(hasCache ? [kv] : []), scratch, state + readback, total];
+    return [describeSize(entry), ...bytes.map(formatBytes)];
+  });
+  const columns = ['weights', ...(hasCache ? ['KV cache'] : []), 'scratch', 'other', 'total'];
+  return formatTable([['', ...columns], ...rows]);
+}
+
+function describeSize(size: PlannedSize): string {
+  if ('texts' in size) {
+    return size.texts === 1
+      ? `a text of ${size.textLength} tokens`
+      : `${size.texts} texts of ${size.textLength} tokens`;
+  }
+  const context = `a context of ${size.contextLength} tokens`;
+  return size.inputLength === undefined
+    ? context
+    : `an input of ${size.inputLength} tokens and ${context}`;
 }

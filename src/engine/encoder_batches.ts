@@ -10,6 +10,7 @@ import { meanRows } from '../kernels/pool_rows.ts';
 import type { EncoderModel, EncoderOutput } from '../models/family.ts';
 import type { EncoderStep } from '../nn/step.ts';
 import { nextPowerOfTwo } from '../util/arith.ts';
+import { Constants } from './constants.ts';
 import {
   ENCODER_PAGE,
   EncoderState,
@@ -67,12 +68,14 @@ export class EncoderBatches {
   readonly #device: Device;
   readonly #encoder: EncoderModel;
   readonly #options: EncoderBatchesOptions;
+  readonly #constants: Constants;
   readonly #batches = new Map<string, Batches>();
 
   constructor(device: Device, encoder: EncoderModel, options: EncoderBatchesOptions = {}) {
     this.#device = device;
     this.#encoder = encoder;
     this.#options = options;
+    this.#constants = new Constants(device);
   }
 
   /** What an output is. @throws {RangeError} if there is none of this name */
@@ -111,7 +114,9 @@ export class EncoderBatches {
   ): Promise<(fillCrossRow?: (index: number, row: Uint32Array) => void) => ReadyBatch> {
     const { state, recording } = this.#batchesFor(batch, task);
     const ready = await recording;
+    await this.#constants.prepare();
     return (fillCrossRow) => {
+      this.#constants.run();
       const { counts, places } = state.fill(batch, fillCrossRow);
       state.upload(counts.tokens);
       return { recording: ready, counts, places };
@@ -179,6 +184,7 @@ export class EncoderBatches {
         keys: recorder.workspace('f32', shapes.keys),
         values: recorder.workspace('f32', shapes.values),
       }),
+      once: (key, compute) => this.#constants.get(key, recorder, compute),
       tap(name, value) {
         // A copy, because later layers may change the value in place.
         if (inspects) recorder.keep(name, gatherRows(value, rows('selected', selected)));

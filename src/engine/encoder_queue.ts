@@ -1,6 +1,6 @@
 import type { Device } from '../gpu/device.ts';
 import type { EncoderModel, EncoderOutput } from '../models/family.ts';
-import type { QuernError } from '../util/errors.ts';
+import { DeviceLimitError, type QuernError } from '../util/errors.ts';
 import type { EncoderTask } from './encoder_batches.ts';
 import { EncoderRunner, type EncoderResult } from './encoder_runner.ts';
 import type { EncoderSequence } from './encoder_state.ts';
@@ -27,14 +27,15 @@ export interface EncoderLimits {
 }
 
 /**
- * Encodes many sequences: as many at a time as a step has room for, in the order they came. Sequences are laid end to
+ * Encodes many sequences: as many at a time as a step has room for, in the order they came, tasks in turn. Sequences are laid end to
  * end, so a step costs its tokens and nothing for differences in length. On a device that takes the place of a lost one
  * those not yet answered are run again.
  */
 export class EncoderQueue {
   readonly #limits: EncoderLimits;
   readonly #residency: Residency<EncoderModel, EncoderRunner>;
-  #waiting: EncoderJob[] = [];
+  /** Those that wait, by task. A step takes of the first task, which then goes to the end. */
+  readonly #waiting = new Map<EncoderTask, EncoderJob[]>();
   /** Submitted, not answered. */
   readonly #running = new Set<EncoderJob>();
   readonly #totals = { sequences: 0, tokens: 0 };
@@ -91,7 +92,7 @@ export class EncoderQueue {
   }
 
   get numWaiting(): number {
-    return this.#waiting.length;
+    return this.#allWaiting().length;
   }
 
   /**
@@ -102,12 +103,16 @@ export class EncoderQueue {
    */
   add(jobs: readonly EncoderJob[]): () => void {
     this.#residency.throwIfFailed();
-    this.#waiting.push(...jobs);
+    this.#enqueue(jobs);
     this.#residency.start();
     return () => {
       const ended = new Set(jobs);
-      this.#waiting = this.#waiting.filter((job) => !ended.has(job));
       for (const job of ended) this.#running.delete(job);
+      for (const task of new Set(jobs.map((job) => job.task))) {
+        const left = this.#waiting.get(task)?.filter((job) => !ended.has(job)) ?? [];
+        if (left.length > 0) this.#waiting.set(task, left);
+        else this.#waiting.delete(task);
+      }
     };
   }
 
@@ -135,32 +140,59 @@ export class EncoderQueue {
         if (isLive()) this.#complete(oldest.batch, results);
         continue;
       }
-      const sequences = batch.map(({ sequence }) => sequence);
-      const { results } = await residence.runner.submit(sequences, first.task);
+      const results = await this.#submit(residence.runner, batch, first.task);
+      if (results === undefined) continue;
       results.catch(() => undefined); // reported when its turn comes
       outstanding.push({ batch, results });
     }
   }
 
+  /** @returns undefined if the batch was too large for the device, which its jobs have been told */
+  async #submit(
+    runner: EncoderRunner,
+    batch: readonly EncoderJob[],
+    task: EncoderTask,
+  ): Promise<Promise<readonly EncoderResult[]> | undefined> {
+    try {
+      return await runner.submit(
+        batch.map(({ sequence }) => sequence),
+        task,
+      );
+    } catch (error) {
+      if (!(error instanceof DeviceLimitError)) throw error;
+      for (const job of batch) if (this.#running.delete(job)) job.onError(error);
+      return undefined;
+    }
+  }
+
   /** The next jobs of one task that fit in a step: at least one, if there is any. */
   #takeBatch(runner: EncoderRunner): readonly EncoderJob[] {
-    const [first] = this.#waiting;
-    if (first === undefined) return [];
-    const { task } = first;
+    const [next] = this.#waiting;
+    if (next === undefined) return [];
+    const [task, line] = next;
     const most = task.selects ? Infinity : runner.tokensFor(task.outputs);
     let room = Math.min(this.#limits.tokenBudget, most);
-    let isFull = false;
-    const batch: EncoderJob[] = [];
-    this.#waiting = this.#waiting.filter((job) => {
-      const { length } = job.sequence.ids;
-      isFull ||= job.task === task && length > room && batch.length > 0;
-      if (isFull || job.task !== task) return true;
-      room -= length;
-      batch.push(job);
-      this.#running.add(job);
-      return false;
+    const count = line.findIndex(({ sequence }, i) => {
+      room -= sequence.ids.length;
+      return room < 0 && i > 0;
     });
+    const batch = line.splice(0, count === -1 ? line.length : count);
+    this.#waiting.delete(task);
+    if (line.length > 0) this.#waiting.set(task, line);
+    for (const job of batch) this.#running.add(job);
     return batch;
+  }
+
+  #enqueue(jobs: Iterable<EncoderJob>): void {
+    for (const job of jobs) {
+      const line = this.#waiting.get(job.task);
+      if (line === undefined) this.#waiting.set(job.task, [job]);
+      else line.push(job);
+    }
+  }
+
+  #allWaiting(): readonly EncoderJob[] {
+    return [...this.#waiting.values()].flat();
   }
 
   #complete(batch: readonly EncoderJob[], results: readonly EncoderResult[]): void {
@@ -174,14 +206,18 @@ export class EncoderQueue {
   }
 
   #startOver(): void {
-    this.#waiting = [...this.#running, ...this.#waiting];
-    this.#running.clear();
+    this.#enqueue(this.#takeAll());
   }
 
   #fail(error: QuernError): void {
-    const ended = [...this.#running, ...this.#waiting];
+    for (const job of this.#takeAll()) job.onError(error);
+  }
+
+  /** Every job not answered, those that ran first. */
+  #takeAll(): readonly EncoderJob[] {
+    const jobs = [...this.#running, ...this.#allWaiting()];
     this.#running.clear();
-    this.#waiting = [];
-    for (const job of ended) job.onError(error);
+    this.#waiting.clear();
+    return jobs;
   }
 }

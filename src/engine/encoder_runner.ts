@@ -134,7 +134,10 @@ export class EncoderRunner implements StepRunner {
   #ringFor(sizeBytes: number): ReadbackRing {
     if (this.#ring === undefined || sizeBytes > this.#ringBytes) {
       this.#ring?.dispose();
-      this.#ringBytes = nextPowerOfTwo(Math.max(sizeBytes, 1024));
+      this.#ring = undefined;
+      const { maxBufferSize } = this.#device.facts.limits;
+      const rounded = Math.min(nextPowerOfTwo(Math.max(sizeBytes, 1024)), maxBufferSize);
+      this.#ringBytes = Math.max(sizeBytes, rounded);
       this.#ring = new ReadbackRing(this.#device, this.#maxInFlight, this.#ringBytes);
     }
     return this.#ring;

@@ -7,7 +7,7 @@ import { LocalCompletions } from './completions.ts';
 import { Generator } from './generator.ts';
 import { resolveLimits } from './limits.ts';
 import { type GenerationDefaults, generationDefaults, loadTokenizer } from './model.ts';
-import type { EngineParts } from './parts.ts';
+import { describeGenerator, type EngineParts } from './parts.ts';
 import { describePlacement, openFrom, placeModel } from './place.ts';
 
 /** An engine in this thread. */
@@ -50,7 +50,6 @@ export class LocalEngine implements Engine {
 
   async stats(): Promise<EngineStats> {
     const { model, tokenizer, generator, limits, kernels } = this.#alive();
-    const { scheduler, device } = generator;
     return {
       model: {
         name: model.name,
@@ -58,20 +57,12 @@ export class LocalEngine implements Engine {
         parameters: model.parameters,
         layers: model.layers,
         vocab: model.vocab,
-        contextLength: scheduler.capacity,
+        contextLength: generator.scheduler.capacity,
         hasChatTemplate: tokenizer.hasChatTemplate,
         defaults: describeDefaults(model.defaults),
       },
-      ...describePlacement(device, kernels),
-      kvCache: {
-        pageSize: limits.pageSize,
-        pages: limits.pages,
-        usedPages: limits.pages - scheduler.numFreeBlocks,
-        cachedPages: scheduler.numCachedBlocks,
-      },
-      requests: { running: scheduler.numRunning, waiting: scheduler.numWaiting },
-      totals: generator.totals,
-      recoveries: generator.recoveries,
+      ...describePlacement(generator.device, kernels),
+      ...describeGenerator(generator, limits),
     };
   }
 

@@ -103,11 +103,12 @@ export class Generator {
   readonly #active = new Map<Request, Active>();
   readonly #totals = {
     promptTokens: 0,
-    encoderTokens: 0,
     cachedTokens: 0,
     generatedTokens: 0,
     preemptions: 0,
   };
+
+  #encoderTokens = 0;
 
   /**
    * @param device - disposed by {@link dispose}, or when it is lost
@@ -156,7 +157,7 @@ export class Generator {
 
   get scheduler(): Pick<
     Scheduler,
-    'capacity' | 'numRunning' | 'numWaiting' | 'numFreeBlocks' | 'numCachedBlocks'
+    'capacity' | 'maxLength' | 'numRunning' | 'numWaiting' | 'numFreeBlocks' | 'numCachedBlocks'
   > {
     return this.#scheduler;
   }
@@ -182,6 +183,11 @@ export class Generator {
    */
   get totals(): EngineStats['totals'] {
     return { ...this.#residency.totals, ...this.#totals };
+  }
+
+  /** Tokens of encoders' inputs, of the sequences that have ended. */
+  get encoderTokens(): number {
+    return this.#encoderTokens;
   }
 
   /**
@@ -329,7 +335,7 @@ export class Generator {
       // Beams have one prompt.
       if (i === 0) {
         this.#totals.promptTokens += request.numPrompt;
-        this.#totals.encoderTokens += request.encoderInput?.length ?? 0;
+        this.#encoderTokens += request.encoderInput?.length ?? 0;
         this.#totals.cachedTokens += request.numCachedTokens;
         this.#totals.preemptions += request.numPreemptions;
       }

@@ -4,6 +4,7 @@ import type { Device } from '../gpu/device.ts';
 import { shaderHash } from '../gpu/kernel.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
 import { selfTest } from '../kernels/self_test.ts';
+import { MODEL_TASKS, type ModelTask } from '../kernels/self_test_cases.ts';
 import { RequestError } from '../util/errors.ts';
 import { describeValue } from '../util/objects.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
@@ -18,6 +19,7 @@ export interface KernelCheckOptions {
   /** The model's tensors, for the types of its weights. */
   readonly tensors: Checkpoint['tensors'];
   readonly kvDtype?: KvDType | undefined;
+  readonly tasks?: readonly ModelTask[];
 }
 
 /** Checks the kernels on each device that an engine takes, unless its adapter is known. */
@@ -44,13 +46,13 @@ export class KernelCheck {
 
   /** Has `device` do without every kernel that is wrong on its adapter. Never rejects; an abort leaves it unfinished. */
   async run(device: Device, signal?: AbortSignal): Promise<void> {
-    const { mode, open, tensors, kvDtype = 'f16' } = this.#options;
+    const { mode, open, tensors, kvDtype = 'f16', tasks = MODEL_TASKS } = this.#options;
     if (mode === 'never') return;
     const startMs = performance.now();
     const version = shaderHash();
-    const storage = { weights: weightTypes(tensors), kv: kvDtype };
+    const needs = { weights: weightTypes(tensors), kv: kvDtype, tasks };
     const known = mode === 'auto' ? await recallAdapter(device.facts, version) : undefined;
-    const result = await selfTest(device.facts, open, storage, known, signal);
+    const result = await selfTest(device.facts, open, needs, known, signal);
     const { checked, dropped, hasRun, isComplete } = result;
     if (hasRun) await rememberAdapter(device.facts, version, result);
     device.drop(dropped.map(({ variant }) => variant));

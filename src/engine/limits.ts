@@ -67,8 +67,8 @@ const MAXIMA = {
 /** Longest context that an engine takes unasked, in tokens. */
 export const DEFAULT_CONTEXT = 4096;
 /** The same of an encoder-decoder's decoder and encoder: one is given a text and makes a shorter one. */
-const DEFAULT_OUTPUT = 512;
-const DEFAULT_INPUT = 1024;
+export const DEFAULT_OUTPUT = 512;
+export const DEFAULT_INPUT = 1024;
 
 /**
  * Fills in the sizes that were not given and checks them against the model and the device.

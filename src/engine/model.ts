@@ -50,9 +50,19 @@ async function readModelConfig(source: ModelSource, signal?: AbortSignal): Promi
   return new ConfigReader(json);
 }
 
+/**
+ * Reads what a model is for.
+ *
+ * @throws as {@link openModel}
+ */
+export async function readKind(source: ModelSource, signal?: AbortSignal): Promise<ModelKind> {
+  return kindOf(await readModelConfig(source, signal));
+}
+
 /** What the files of a model say. */
 export interface ModelFiles {
   readonly name: string;
+  readonly kind: ModelKind;
   readonly modelType: string;
   readonly parameters: number;
   readonly config: ConfigReader;
@@ -115,6 +125,7 @@ async function openAs<K extends ModelKind>(
   const checkpoint = await openCheckpoint(source, signal);
   return {
     name: source.name,
+    kind,
     modelType: config.string('model_type'),
     parameters: countParameters(checkpoint),
     config,

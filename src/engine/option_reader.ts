@@ -1,4 +1,5 @@
-import { ConfigError, type QuernError } from '../util/errors.ts';
+import { ConfigError, RequestError, type QuernError } from '../util/errors.ts';
+import { describeValue } from '../util/objects.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -10,6 +11,12 @@ export function wrongIn(file: string): WrongValue {
   return (key, value, expected) =>
     new ConfigError(`${file}: "${key}" is ${JSON.stringify(value)}, expected ${expected}`, { key });
 }
+
+/** Blames a request. */
+export const wrongInRequest: WrongValue = (key, value, expected) =>
+  new RequestError(`request: ${key} is ${describeValue(value)}, expected ${expected}`, {
+    param: key,
+  });
 
 /** Reads options by their keys, wherever they come from. Null counts as absent, as in Transformers. */
 export class OptionReader {

@@ -109,7 +109,8 @@ export function checkTokenIds(param: string, ids: readonly unknown[], vocab: num
   }
 }
 
-function randomSeed(): number {
+/** 53 random bits. */
+export function randomSeed(): number {
   const [low = 0, high = 0] = crypto.getRandomValues(new Uint32Array(2));
   return (high % 2 ** 21) * 2 ** 32 + low;
 }

@@ -1,4 +1,5 @@
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import type { EngineStats } from './api.ts';
 import type { Generator } from './generator.ts';
 import type { KernelCheck } from './kernel_check.ts';
 import type { GenerationDefaults, ModelFiles } from './model.ts';
@@ -19,6 +20,24 @@ export interface EngineParts {
   readonly generator: Generator;
   readonly limits: ResolvedLimits;
   readonly kernels: KernelCheck;
+}
+
+/** What a snapshot tells of a generator. */
+export function describeGenerator(
+  { scheduler, totals, recoveries }: Generator,
+  { pageSize, pages }: ResolvedLimits,
+): Pick<EngineStats, 'kvCache' | 'requests' | 'totals' | 'recoveries'> {
+  return {
+    kvCache: {
+      pageSize,
+      pages,
+      usedPages: pages - scheduler.numFreeBlocks,
+      cachedPages: scheduler.numCachedBlocks,
+    },
+    requests: { running: scheduler.numRunning, waiting: scheduler.numWaiting },
+    totals,
+    recoveries,
+  };
 }
 
 /** An id as OpenAI's API has them: a prefix and letters. */

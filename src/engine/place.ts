@@ -1,6 +1,7 @@
 /** What loading a model has in common, whatever it does: its files, its device, and another one when that is lost. @module */
 import { openDevice, type Device, type OpenDeviceOptions } from '../gpu/device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
+import type { ModelTask } from '../kernels/self_test_cases.ts';
 import type { ModelKind, Models } from '../models/family.ts';
 import { orAbort } from '../util/or_abort.ts';
 import type { ModelSource } from '../weights/source.ts';
@@ -63,7 +64,9 @@ export async function placeModel<Model, T>(
 ): Promise<T> {
   const { selfTest: mode = 'auto', kvDtype, signal, onProgress, onRecovery } = options;
   const open = (): Promise<Device> => openDevice(options.gpu, options);
-  const kernels = new KernelCheck({ mode, open, tensors: opened.checkpoint.tensors, kvDtype });
+  const { tensors } = opened.checkpoint;
+  const tasks = tasksOf(opened);
+  const kernels = new KernelCheck({ mode, open, tensors, kvDtype, tasks });
   /** Here and again whenever the device is lost, on whatever adapter there is then. */
   const place = async (
     signal: AbortSignal | undefined,
@@ -84,6 +87,20 @@ export async function placeModel<Model, T>(
     onProgress?.({ phase: 'ready', loadedBytes: 0, totalBytes: 0 });
     return result;
   });
+}
+
+function tasksOf({
+  kind,
+  family,
+}: Pick<OpenedModel<unknown>, 'kind' | 'family'>): readonly ModelTask[] {
+  switch (kind) {
+    case 'decoder':
+      return ['decode'];
+    case 'encoder':
+      return family.usesDistances === true ? ['encode', 'distances'] : ['encode'];
+    case 'seq2seq':
+      return ['decode', 'encode'];
+  }
 }
 
 /** What a snapshot of any model tells of its device. */

@@ -12,8 +12,9 @@ export interface Seq2Seq {
    * With `stream: true` the promise resolves to chunks as they are made; leaving the loop over them cancels the rest. A
    * beam search has nothing to show before its end, so its sequences come whole.
    *
-   * @throws {RequestError} if an input or option is invalid, or an input is longer than `inputLength` and `truncate` is
-   *   not set
+   * @throws {RequestError} if an input or option is invalid, an input is longer than `inputLength` and `truncate` is not
+   *   set, or the beams do not fit
+   * @throws {TokenizerError} if an input is a text and the repository has no tokenizer.json
    * @throws {DeviceLostError} if the GPU is lost for good meanwhile; a stream ends with it
    * @throws {DisposedError} if the model is disposed
    * @throws `options.signal.reason` when aborted
@@ -41,37 +42,61 @@ export interface Seq2Seq {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A text, or token ids as they are (with the EOS that the model expects). */
+/** A text, or token ids as they are: with the EOS that the model expects, and cut off without regard to it. */
 export type Seq2SeqInput = string | { readonly ids: readonly number[] };
 
-/** How to generate, in the words of Transformers' `generate`; defaults are the model's generation_config.json. */
+/**
+ * How to generate, in the words of Transformers' `generate`; defaults are the model's generation_config.json. Null takes
+ * away what that says.
+ */
 export interface Seq2SeqParams {
-  /** Most tokens to generate, after the start token; default: `max_length` of the model, else until the context is full. */
-  readonly max_new_tokens?: number;
-  readonly min_new_tokens?: number;
-  /** Decoder tokens to begin with instead of the start token, e.g. with the id of the target language. */
-  readonly decoder_input_ids?: readonly number[];
-  /** Samples instead of taking the most probable token. */
-  readonly do_sample?: boolean;
-  readonly temperature?: number;
-  readonly top_k?: number;
-  readonly top_p?: number;
-  readonly min_p?: number;
-  readonly seed?: number;
-  /** Sequences that are kept at each step; 1 is greedy. Not together with `do_sample`. */
-  readonly num_beams?: number;
+  /** Most tokens to generate, after those the decoder begins with. */
+  readonly max_new_tokens?: number | null;
+  /**
+   * Most tokens of the decoder, those it begins with counted; `max_new_tokens` goes first. Where neither the request nor
+   * the model sets a length: until the context is full.
+   */
+  readonly max_length?: number | null;
+  readonly min_new_tokens?: number | null;
+  /** Least tokens of the decoder, those it begins with counted; `min_new_tokens` goes first. */
+  readonly min_length?: number | null;
+  /** Tokens that the decoder begins with, after its start token. */
+  readonly decoder_input_ids?: readonly number[] | null;
+  /** Ids that end a sequence. */
+  readonly eos_token_id?: number | readonly number[] | null;
+  /** Samples instead of taking the most probable token. Not together with `num_beams`. */
+  readonly do_sample?: boolean | null;
+  /** Only with `do_sample`, like `top_k`, `top_p`, `min_p` and `seed`. */
+  readonly temperature?: number | null;
+  readonly top_k?: number | null;
+  readonly top_p?: number | null;
+  readonly min_p?: number | null;
+  /** Inputs with the same seed draw the same numbers, whatever else is generated. */
+  readonly seed?: number | null;
+  /** Sequences that are kept at each step; 1 is greedy. */
+  readonly num_beams?: number | null;
   /** Beams to return, best first; at most `num_beams`. Default 1. */
-  readonly num_return_sequences?: number;
+  readonly num_return_sequences?: number | null;
   /** Power of the length that scores are divided by: above 0 favors long sequences. */
-  readonly length_penalty?: number;
-  /** When a beam search stops; see Transformers. */
-  readonly early_stopping?: boolean | 'never';
-  readonly repetition_penalty?: number;
-  readonly no_repeat_ngram_size?: number;
-  readonly bad_words_ids?: readonly (readonly number[])[];
-  /** First generated token, e.g. the id of the target language; null: none. */
+  readonly length_penalty?: number | null;
+  /**
+   * When as many sequences as `num_beams` have ended: true stops, false goes on while the best running one has a better
+   * score at its present length, 'never' while it could have one at any length.
+   */
+  readonly early_stopping?: boolean | 'never' | null;
+  readonly repetition_penalty?: number | null;
+  readonly no_repeat_ngram_size?: number | null;
+  /** The same with the n-grams of the input. */
+  readonly encoder_no_repeat_ngram_size?: number | null;
+  /** Sequences of tokens that must not come. */
+  readonly bad_words_ids?: readonly (readonly number[])[] | null;
+  /** Tokens that must not come. */
+  readonly suppress_tokens?: readonly number[] | null;
+  /** Tokens that must not come first. */
+  readonly begin_suppress_tokens?: readonly number[] | null;
+  /** First generated token, e.g. the id of the target language. */
   readonly forced_bos_token_id?: number | null;
-  /** Last token at the maximum length; null: none. */
+  /** Last token at the maximum length. */
   readonly forced_eos_token_id?: number | null;
   /** Cuts inputs off at the longest length; else longer ones are errors. Default false. */
   readonly truncate?: boolean;
@@ -83,17 +108,18 @@ export interface Seq2SeqParams {
 
 /** One generated sequence. */
 export interface Seq2SeqSequence {
+  /** Empty where the repository has no tokenizer.json. */
   readonly text: string;
-  /** Generated ids after the decoder's start tokens, the EOS included. */
+  /** Generated ids, after those the decoder began with; the EOS included. */
   readonly ids: readonly number[];
   /** Of a beam search: sum of log-probabilities / length ^ `length_penalty`. */
   readonly score?: number;
   readonly finish_reason: 'stop' | 'length';
 }
 
-/** What came of one input. */
+/** What came of one input: the best sequence, and all of them. */
 export interface Seq2SeqResult extends Seq2SeqSequence {
-  /** Every sequence asked for, best first; the first is this one. */
+  /** Best first; fewer than asked for where the rules allow no more. */
   readonly sequences: readonly Seq2SeqSequence[];
   readonly usage: Seq2SeqUsage;
 }

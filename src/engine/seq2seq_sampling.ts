@@ -7,7 +7,7 @@ import {
 import { GREEDY, type SamplingParams } from './core/sampling.ts';
 import type { Generation, RuledSampling } from './generator.ts';
 import type { ModelFiles } from './model.ts';
-import { seq2seqDefaults } from './seq2seq_settings.ts';
+import { settingsReader } from './seq2seq_settings.ts';
 
 /** Added to a logit: more than any logit is, and no infinity. */
 const CERTAIN = 1e30;
@@ -47,11 +47,11 @@ export function greedyGeneration(
   encoderInput: readonly number[],
   maxLength: number,
 ): Pick<Generation, 'prompt' | 'encoderInput' | 'sampling' | 'stopIds'> {
-  const { startId, eosIds, rules } = seq2seqDefaults(files, vocab);
+  const { startIds, eosIds, rules } = settingsReader(files, vocab)();
   const sampling = { ...GREEDY, repetitionPenalty: rules.repetitionPenalty };
-  const request = { numPrompt: 1, maxLength, eosIds, encoderInput };
+  const request = { numPrompt: startIds.length, maxLength, eosIds, encoderInput };
   return {
-    prompt: [startId],
+    prompt: startIds,
     encoderInput,
     stopIds: eosIds,
     sampling: ruledSampling(sampling, rules, request),

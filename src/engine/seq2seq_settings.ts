@@ -1,10 +1,9 @@
 /** How an encoder-decoder generates: as generation_config.json says, or config.json before that, or a request. */
-import { ConfigError, RequestError } from '../util/errors.ts';
-import { describeValue } from '../util/objects.ts';
+import { ConfigError } from '../util/errors.ts';
 import type { TokenRuleSettings } from './core/token_rules.ts';
 import { readTokenRules, refuseUnsupported } from './generation_rules.ts';
 import { generationDefaults, type GenerationDefaults, type ModelFiles } from './model.ts';
-import { OptionReader, wrongIn, type WrongValue } from './option_reader.ts';
+import { OptionReader, wrongIn, wrongInRequest, type WrongValue } from './option_reader.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -55,12 +54,10 @@ export function settingsReader(
   };
   refuseUnsupported(files, file);
   const read: SettingsReader = (request = {}) => {
-    const wrong: WrongValue = (key, value, expected) =>
-      (request[key] ?? undefined) === undefined
-        ? wrongIn(file)(key, value, expected)
-        : new RequestError(`request: ${key} is ${describeValue(value)}, expected ${expected}`, {
-            param: key,
-          });
+    const wrong: WrongValue = (key, value, expected) => {
+      const blame = (request[key] ?? undefined) === undefined ? wrongIn(file) : wrongInRequest;
+      return blame(key, value, expected);
+    };
     return readSettings({ generationConfig: overridden(files, request), config }, vocab, wrong);
   };
   read();
@@ -101,7 +98,8 @@ function readSettings(
     numBeams,
     numReturn: options.integer('num_return_sequences', 1, numBeams) ?? 1,
     lengthPenalty: options.number('length_penalty', -100, 100) ?? 1,
-    earlyStopping: options.read('early_stopping', isEarlyStopping, 'true, false or "never"') ?? false,
+    earlyStopping:
+      options.read('early_stopping', isEarlyStopping, 'true, false or "never"') ?? false,
     maxLength:
       maxTokens === undefined
         ? options.integer('max_length', 1, MOST)

@@ -233,7 +233,11 @@ export class StepState {
     encodeBeamRow(this.regions.beamRows.words, row, { count, ruleStart, ruleCount });
   }
 
-  #fillSampler({ request, slot, kvLength }: StepEntry, sampling: SamplingParams, row: number): void {
+  #fillSampler(
+    { request, slot, kvLength }: StepEntry,
+    sampling: SamplingParams,
+    row: number,
+  ): void {
     const { words, floats } = this.regions.samplerRows;
     const bias = this.#fillRules(sampling.logitBias);
     const [seedLow, seedHigh] = sampling.seed;

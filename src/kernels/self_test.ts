@@ -12,7 +12,7 @@ import { StateBuffer } from '../gpu/state_buffer.ts';
 import { COUNT_NAMES } from '../gpu/tensor.ts';
 import { OutOfMemoryError } from '../util/errors.ts';
 import type { SelfTestCase } from './self_test_case.ts';
-import { selfTestCases, type StorageTypes } from './self_test_cases.ts';
+import { selfTestCases, type ModelNeeds } from './self_test_cases.ts';
 import { VARIANTS, type Variant } from './variants.ts';
 
 /** What is known of an adapter after a self-test. */
@@ -51,11 +51,11 @@ type Open = () => Promise<Device>;
 export async function selfTest(
   facts: DeviceFacts,
   open: Open,
-  storage: StorageTypes,
+  needs: ModelNeeds,
   known: AdapterRecord = { passed: [], dropped: [] },
   signal?: AbortSignal,
 ): Promise<SelfTestResult> {
-  const cases = selfTestCases(storage);
+  const cases = selfTestCases(needs);
   const passed = new Set(known.passed);
   const unknown = new Set<string>();
   const dropped: DroppedKernel[] = [...known.dropped];

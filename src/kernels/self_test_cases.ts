@@ -16,30 +16,37 @@ import {
   SAMPLE_ROW_WORDS,
   type SampleParams,
 } from './sample.ts';
-import { attentionCases } from './self_test_attention.ts';
+import { causalAttentionCase, encoderAttentionCase } from './self_test_attention.ts';
 import { countsOf, floats, reduceVariant, type SelfTestCase } from './self_test_case.ts';
 import { disentangledCase } from './self_test_disentangled.ts';
 import { random, uploadNumbers, uploadStored, uploadWords } from './self_test_data.ts';
 import { readsNativeF16 } from './variants.ts';
 
-/** Storage types that a model uses: what is not used need not be checked. */
-export interface StorageTypes {
+/** What a model does: continue a text, look at all of one, tell tokens apart by their distance as DeBERTa does. */
+export const MODEL_TASKS = ['decode', 'encode', 'distances'] as const;
+export type ModelTask = (typeof MODEL_TASKS)[number];
+
+/** What a model uses: what is not used need not be checked. */
+export interface ModelNeeds {
   readonly weights: readonly Matrix['dtype'][];
   readonly kv: KvDType;
+  readonly tasks: readonly ModelTask[];
 }
 
 /** Libraries before the kernels that include them, so that the blame falls on the right one. */
-export function selfTestCases({ weights, kv }: StorageTypes): readonly SelfTestCase[] {
+export function selfTestCases({ weights, kv, tasks }: ModelNeeds): readonly SelfTestCase[] {
+  const decodes = tasks.includes('decode');
   return [
     normCase(),
-    sampleCase(),
+    ...(decodes ? [sampleCase()] : []),
     ...weights.flatMap((dtype) => [
       matmulCase('element by element', dtype, 5, FEW_ROWS, 'plain'),
       matmulCase('few rows', dtype, 5, FEW_ROWS),
       matmulCase('many rows', dtype, 67, 70),
     ]),
-    ...attentionCases(kv),
-    disentangledCase(),
+    ...(decodes ? [causalAttentionCase(kv)] : []),
+    ...(tasks.includes('encode') ? [encoderAttentionCase()] : []),
+    ...(tasks.includes('distances') ? [disentangledCase()] : []),
   ];
 }
 

@@ -14,6 +14,7 @@
  *
  * @module
  */
+import type { Recorder } from '../gpu/recorder.ts';
 import type { DeviceTensor, Tensor } from '../gpu/tensor.ts';
 import { disentangledAttention, type PositionTables } from '../kernels/disentangled_attention.ts';
 import { gatherRows } from '../kernels/gather_rows.ts';
@@ -129,8 +130,8 @@ function embeddings(w: WeightScope, c: Config) {
 interface Distances {
   /** Vectors on both sides, 2 span. */
   readonly count: number;
-  /** f32 [count, dim], computed once in a step. */
-  readonly vectors: (step: EncoderStep) => Tensor;
+  /** f32 [count, dim] */
+  readonly vectors: (recorder: Recorder) => Tensor;
   /** Row of each distance among the vectors, as {@link distanceRows} makes them. */
   readonly rows: DeviceTensor;
   /** u32 [count] each: rows of the queries and the keys in [Wq·P, Wk·P, Wv·P], seen as [3 count, dim]. */
@@ -145,14 +146,11 @@ function distancesOf(w: WeightScope, c: Config): Distances | undefined {
   const all = Uint32Array.from({ length: count }, (_, i) => i);
   const table = w.rowTable('rel_embeddings.weight', count, c.dim, all);
   const norm = c.hasDistanceNorm ? layerNorm(w.at('LayerNorm'), c.dim, c.normEps) : undefined;
-  const known = new WeakMap<EncoderStep, Tensor>();
   return {
     count,
-    vectors(step) {
-      const stored = step.tokens.recorder.tensor(table);
-      const vectors = known.get(step) ?? norm?.(stored) ?? stored;
-      known.set(step, vectors);
-      return vectors;
+    vectors(recorder) {
+      const stored = recorder.tensor(table);
+      return norm?.(stored) ?? stored;
     },
     rows: w.constant('distance rows', distanceRows(buckets, maxDistance)),
     queryRows: w.constant(
@@ -200,7 +198,9 @@ function selfAttention(w: WeightScope, c: Config, distances: Distances | undefin
     ? sharedTables(project, c, distances)
     : ownTables(w.at('attention', 'self'), c);
   return (h, step) => {
-    const positions = tables(distances.vectors(step));
+    const positions = step.once(tables, (recorder) => ({
+      ...tables(distances.vectors(recorder)),
+    }));
     return disentangledAttention(project(h), positions, distances.rows, step.attention, c);
   };
 }
@@ -242,6 +242,7 @@ function headsOf(c: Config): Readonly<Record<string, Head>> {
 /** Runs DeBERTa v2 and v3. */
 export const deberta: EncoderFamily = {
   modelTypes: ['deberta-v2'],
+  usesDistances: true,
 
   load(json, weights) {
     const c = readConfig(json);

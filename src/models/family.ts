@@ -90,6 +90,8 @@ export interface CrossPages {
 export interface Family<Model> {
   /** `model_type` values of config.json that this family runs. */
   readonly modelTypes: readonly string[];
+  /** Its attention tells tokens apart by their distance, with kernels of its own. */
+  readonly usesDistances?: boolean;
   /**
    * Reads the configuration and asks for the weights.
    *

@@ -1,3 +1,4 @@
+import type { Recorder } from '../gpu/recorder.ts';
 import type { DeviceTensor, Tensor } from '../gpu/tensor.ts';
 import type { AttentionState } from '../kernels/attention.ts';
 import type { KvLayer } from '../kernels/kv_cache.ts';
@@ -37,4 +38,13 @@ export interface EncoderStep extends TokenStep {
   readonly typeIds: Tensor;
   /** u32 [S], row of the first token of each sequence. */
   readonly firstRows: Tensor;
+  /**
+   * Values that depend on weights alone: computed the first time, then kept.
+   *
+   * @param key - the same object for the same values
+   */
+  once<T extends OncePart>(key: object, compute: (recorder: Recorder) => T): T;
 }
+
+/** Tensors of sizes known when recording, by name. */
+export type OncePart = Readonly<Record<string, Tensor | undefined>>;

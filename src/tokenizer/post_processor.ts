@@ -156,7 +156,7 @@ function readTemplate(
     const special = isRecord(item) ? item['SpecialToken'] : undefined;
     const sequence = isRecord(item) ? item['Sequence'] : undefined;
     const one = special ?? sequence;
-    if (!isRecord(one)) throw malformed(`${where} holds`, item, 'a SpecialToken or a Sequence');
+    if (!isRecord(one)) throw malformed(`${where}: an item`, item, 'a SpecialToken or a Sequence');
     const { id, type_id: type = 0 } = one;
     if (!isIndex(type)) throw malformed(`${where}: a type_id`, type, 'an integer ≥ 0');
     if (special !== undefined) return { ids: templateIds(id, json, tokenToId), type };

@@ -1,11 +1,18 @@
-import type { LoadOptions } from '../engine/api.ts';
+import type { RecoveryEvent } from '../engine/api.ts';
 import { DisposedError, RequestError, WorkerError } from '../util/errors.ts';
 import { holdLock, whenGone } from './lifetime.ts';
-import { CONNECT, PROTOCOL_VERSION, type EngineMethods, type Note } from './protocol.ts';
-import { Caller } from './rpc.ts';
+import {
+  CONNECT,
+  PROTOCOL_VERSION,
+  type Kind,
+  type ModelMethods,
+  type ModelProgress,
+  type Note,
+} from './protocol.ts';
+import { Caller, type CallOptions, type Progress } from './rpc.ts';
 import { spawnSharedWorker, spawnWorker } from './spawn.ts';
 
-/** Which worker: one of the engine's own, the one that tabs share, or the caller's. */
+/** Which worker: one of the model's own, the one that tabs share, or the caller's. */
 export type WorkerChoice = true | 'shared' | Worker;
 
 /** How long a worker may take to fetch its script and start, milliseconds. */
@@ -22,26 +29,33 @@ interface Line {
   close(): void;
 }
 
-/** Who hears what the worker tells unasked. */
-type Listeners = Pick<LoadOptions, 'onProgress' | 'onRecovery'>;
+/** What a connection is for. */
+export interface LinkOptions {
+  readonly kind: Kind;
+  readonly onRecovery: ((event: RecoveryEvent) => void) | undefined;
+  /** Called when nothing is read from the page any more. */
+  readonly onOver: () => void;
+}
 
-/** A page's connection to its engine in a worker. */
+/** A page's connection to its model in a worker. */
 export class Link {
   readonly #line: Line;
-  readonly #calls: Caller<EngineMethods>;
+  readonly #kind: Kind;
+  readonly #calls: Caller<ModelMethods, ModelProgress>;
   readonly #over: AbortController;
   /** Set once there is nobody to call. */
   #refusal: DisposedError | WorkerError | undefined;
   #disposal: Promise<void> | undefined;
 
-  private constructor(line: Line, over: AbortController, listeners: Listeners) {
+  private constructor(line: Line, over: AbortController, { kind, onRecovery }: LinkOptions) {
     this.#line = line;
+    this.#kind = kind;
     this.#over = over;
     this.#calls = new Caller(line.port);
     const { signal } = over;
-    line.port.addEventListener('message', ({ data }: MessageEvent<Note>) =>
-      this.#take(data, listeners),
-    );
+    line.port.addEventListener('message', ({ data }: MessageEvent<Note>) => {
+      if (data.type === 'recovery') onRecovery?.(data.event);
+    });
     const onDamage = (): void =>
       this.#die(new WorkerError('worker: a message could not be read; load the model again'));
     line.port.addEventListener('messageerror', onDamage, { signal });
@@ -56,18 +70,16 @@ export class Link {
   /**
    * Starts a worker, or finds it running.
    *
-   * @param onOver - called when nothing is read from the page any more
    * @throws {WorkerError} if the worker does not start or does not answer
    * @throws `signal.reason` when aborted
    */
   static async open(
     choice: WorkerChoice,
-    listeners: Listeners,
+    options: LinkOptions,
     signal: AbortSignal | undefined,
-    onOver: () => void,
   ): Promise<Link> {
     const over = new AbortController();
-    over.signal.addEventListener('abort', onOver);
+    over.signal.addEventListener('abort', options.onOver);
     const lock = await holdLock(over.signal);
     let line: Line;
     try {
@@ -79,9 +91,9 @@ export class Link {
         cause,
       });
     }
-    const link = new Link(line, over, listeners);
+    const link = new Link(line, over, options);
     try {
-      const opened = link.call('open', [PROTOCOL_VERSION, lock], signal);
+      const opened = link.call('open', [PROTOCOL_VERSION, lock], { signal });
       const welcome = await within(START_TIMEOUT_MS, opened);
       if (welcome === 'late') {
         throw new WorkerError(
@@ -104,15 +116,14 @@ export class Link {
    * @throws {RequestError} if an argument cannot be posted
    * @throws {DisposedError} {@link WorkerError} if there is nobody to call any more
    */
-  async call<K extends keyof EngineMethods>(
+  async call<K extends keyof ModelMethods>(
     method: K,
-    args: Parameters<EngineMethods[K]>,
-    signal?: AbortSignal,
-    transfer?: Transferable[],
-  ): Promise<Awaited<ReturnType<EngineMethods[K]>>> {
+    args: Parameters<ModelMethods[K]>,
+    options?: CallOptions<Progress<ModelProgress, K>>,
+  ): Promise<Awaited<ReturnType<ModelMethods[K]>>> {
     if (this.#refusal !== undefined) throw this.#refusal;
     try {
-      return await this.#calls.call(method, args, signal, transfer);
+      return await this.#calls.call(method, args, options);
     } catch (cause) {
       if (!(cause instanceof DOMException) || cause.name !== 'DataCloneError') throw cause;
       throw new RequestError(
@@ -122,7 +133,7 @@ export class Link {
     }
   }
 
-  /** Gives up the engine; its worker ends if it is the engine's own. May be called twice. */
+  /** Gives up the model; its worker ends if it is the model's own. May be called twice. */
   dispose(): Promise<void> {
     this.#disposal ??= this.#leave();
     return this.#disposal;
@@ -130,7 +141,7 @@ export class Link {
 
   async #leave(): Promise<void> {
     const isDead = this.#refusal !== undefined;
-    this.#refusal = new DisposedError('engine: disposed; load the model again');
+    this.#refusal = new DisposedError(`${this.#kind}: disposed; load the model again`);
     if (isDead) return;
     this.#calls.failAll(this.#refusal);
     const farewell = this.#calls.call('dispose', []).catch(() => undefined);
@@ -147,16 +158,6 @@ export class Link {
   #close(): void {
     this.#over.abort();
     this.#line.close();
-  }
-
-  #take(note: Note, { onProgress, onRecovery }: Listeners): void {
-    if (note.type === 'recovery') onRecovery?.(note.event);
-    if (note.type !== 'progress') return;
-    try {
-      onProgress?.(note.progress);
-    } catch (error) {
-      this.#calls.failAll(error); // ends the load, as it does in the page
-    }
   }
 }
 

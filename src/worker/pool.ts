@@ -1,64 +1,82 @@
-import type { Engine, LoadProgress, LocalLoadOptions, RecoveryEvent } from '../engine/api.ts';
+import type { LoadProgress, RecoveryEvent } from '../engine/api.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
+import type { Kind, LoadOptionsByKind, Models } from './protocol.ts';
 
-/** One who uses an engine: hears how it fares. */
-export interface EngineUser {
+/** One who uses a model: hears how it fares. */
+export interface ModelUser {
   progress(progress: LoadProgress): void;
   recovery(event: RecoveryEvent): void;
 }
 
-/** A user's share in an engine. */
-export interface Lease {
+/** A user's share in a model. */
+export interface Lease<Model> {
   /** Rejects if loading fails, or everyone who waited for it has left. */
-  readonly engine: Promise<Engine>;
-  /** Gives the share up; the last one frees the engine, or stops its loading. Does nothing the second time. */
+  readonly model: Promise<Model>;
+  /** Gives the share up; the last one frees the model, or stops its loading. Does nothing the second time. */
   release(): Promise<void>;
-  /** The engine has failed: nobody else is given it. */
+  /** The model has failed: nobody else is given it. */
   evict(): void;
 }
 
-type LoadEngine = (from: ModelLocation, options: LocalLoadOptions) => Promise<Engine>;
+type Load<K extends Kind> = (
+  from: ModelLocation,
+  options: LoadOptionsByKind[K],
+) => Promise<Models[K]>;
 
-/** The engines of a worker: those loaded by the same key are one, and live until the last user leaves. */
-export class EnginePool {
-  readonly #load: LoadEngine;
-  readonly #shared = new Map<string, SharedEngine>();
+/** How each kind of model is loaded. */
+export type Loaders = { readonly [K in Kind]: Load<K> };
 
-  constructor(load: LoadEngine) {
-    this.#load = load;
+/** The models of a worker: those of a kind loaded by the same key are one, and live until the last user leaves. */
+export class ModelPool {
+  readonly #loaders: Loaders;
+  readonly #shared: { readonly [K in Kind]: Map<string, SharedModel<K>> } = {
+    engine: new Map(),
+    encoder: new Map(),
+    seq2seq: new Map(),
+  };
+
+  constructor(loaders: Loaders) {
+    this.#loaders = loaders;
   }
 
-  /** @param key - which engine it is; undefined for one that is not shared */
-  lease(
+  /** @param key - which model of its kind it is; undefined for one that is not shared */
+  lease<K extends Kind>(
+    kind: K,
     key: string | undefined,
     from: ModelLocation,
-    options: LocalLoadOptions,
-    user: EngineUser,
-  ): Lease {
-    let shared = key === undefined ? undefined : this.#shared.get(key);
+    options: LoadOptionsByKind[K],
+    user: ModelUser,
+  ): Lease<Models[K]> {
+    const sharedOnes: Map<string, SharedModel<K>> = this.#shared[kind];
+    let shared = key === undefined ? undefined : sharedOnes.get(key);
     if (shared === undefined) {
-      const created = new SharedEngine(this.#load, from, options, () => {
-        if (key !== undefined && this.#shared.get(key) === created) this.#shared.delete(key);
+      const created = new SharedModel<K>(this.#loaders[kind], from, options, () => {
+        if (key !== undefined && sharedOnes.get(key) === created) sharedOnes.delete(key);
       });
-      if (key !== undefined) this.#shared.set(key, created);
+      if (key !== undefined) sharedOnes.set(key, created);
       shared = created;
     }
     return shared.join(user);
   }
 }
 
-/** An engine, its users, and what those who come later have missed. */
-class SharedEngine {
-  readonly #engine: Promise<Engine>;
-  readonly #users = new Set<EngineUser>();
+/** A model, its users, and what those who come later have missed. */
+class SharedModel<K extends Kind> {
+  readonly #model: Promise<Models[K]>;
+  readonly #users = new Set<ModelUser>();
   readonly #abort = new AbortController();
   readonly #evict: () => void;
   #lastProgress: LoadProgress | undefined;
 
   /** @param evict - called when nobody else may join */
-  constructor(load: LoadEngine, from: ModelLocation, options: LocalLoadOptions, evict: () => void) {
+  constructor(
+    load: Load<K>,
+    from: ModelLocation,
+    options: LoadOptionsByKind[K],
+    evict: () => void,
+  ) {
     this.#evict = evict;
-    this.#engine = load(from, {
+    this.#model = load(from, {
       ...options,
       signal: this.#abort.signal,
       onProgress: (progress) => {
@@ -70,20 +88,20 @@ class SharedEngine {
         for (const user of this.#users) user.recovery(event);
       },
     });
-    this.#engine.catch(evict);
+    this.#model.catch(evict);
   }
 
-  join(user: EngineUser): Lease {
+  join(user: ModelUser): Lease<Models[K]> {
     this.#users.add(user);
     if (this.#lastProgress !== undefined) user.progress(this.#lastProgress);
-    return { engine: this.#engine, evict: this.#evict, release: () => this.#release(user) };
+    return { model: this.#model, evict: this.#evict, release: () => this.#release(user) };
   }
 
-  async #release(user: EngineUser): Promise<void> {
+  async #release(user: ModelUser): Promise<void> {
     if (!this.#users.delete(user) || this.#users.size > 0) return;
     this.#evict();
     this.#abort.abort();
-    const loaded = await this.#engine.catch(() => undefined);
+    const loaded = await this.#model.catch(() => undefined);
     await loaded?.dispose();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What a page gives to an engine, in a form that can be posted, and back.
+ * What a page gives to a model, in a form that can be posted, and back.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import {
   isModelSource,
   type ModelLocation,
 } from '../weights/sources/resolve.ts';
-import type { PostedLocation, PostedOptions } from './protocol.ts';
+import type { Kind, LoadOptionsByKind, PostedLocation, PostedOptions } from './protocol.ts';
 import { remoteSource, serveSource } from './source.ts';
 
 /** A location on its way to a worker. */
@@ -70,12 +70,15 @@ export function receiveLocation(location: PostedLocation): ModelLocation {
   }
 }
 
+/** What a model in a worker is loaded with. */
+export type RemoteOptions<K extends Kind> = LoadOptionsByKind[K] & Pick<LoadOptions, 'worker'>;
+
 /**
  * The options that go to the worker.
  *
  * @throws {RequestError} if there is one that cannot
  */
-export function postOptions(options: LoadOptions): PostedOptions {
+export function postOptions<K extends Kind>(options: RemoteOptions<K>): PostedOptions<K> {
   const {
     worker: _worker,
     signal: _signal,
@@ -85,7 +88,7 @@ export function postOptions(options: LoadOptions): PostedOptions {
     ...rest
   } = options;
   refuse('gpu', gpu);
-  refuse('http.fetch', rest.http?.fetch);
+  refuse('http.fetch', options.http?.fetch);
   return plainCopy(rest, 'load');
 }
 
@@ -98,11 +101,14 @@ function refuse(name: string, value: unknown): void {
 }
 
 /**
- * Names an engine by what it was loaded from and with.
+ * Names a model by what it was loaded from and with.
  *
  * @returns undefined for what belongs to one page: its files, handles and sources
  */
-export function engineKey(from: PostedLocation, options: PostedOptions): string | undefined {
+export function modelKey<K extends Kind>(
+  from: PostedLocation,
+  options: PostedOptions<K>,
+): string | undefined {
   if (from.kind !== 'text') return undefined;
   const text = from.text.replace(/\/+$/, '');
   return JSON.stringify([text, options], (_, value: unknown) =>

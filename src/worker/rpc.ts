@@ -1,9 +1,10 @@
 /**
- * Calls over a message port: promises, streams, errors and aborts on one side are those of the other.
+ * Calls over a message port: promises, progress, streams, errors and aborts on one side are those of the other.
  *
  * ```
  * caller                       answerer
  *   call {id, method, args} ->
+ *                           <- progress {id, value}…, if the caller listens
  *                           <- result {id, value} | error {id, error}
  *                           <- stream {id}, chunk {id, value}…, end {id} | error {id, error}
  *   cancel {id}             ->   aborts the signal of the call; nothing is answered any more
@@ -18,11 +19,33 @@ import { decodeError, encodeError, type EncodedError } from './errors.ts';
 type Methods<M> = { readonly [K in keyof M]: (...args: never[]) => unknown };
 type Args<M extends Methods<M>, K extends keyof M> = Parameters<M[K]>;
 type Result<M extends Methods<M>, K extends keyof M> = Awaited<ReturnType<M[K]>>;
+/** What a method of a name reports, where it is one of those that do. */
+export type Progress<P, K> = K extends keyof P ? P[K] : never;
 
-/** The methods as their side implements them: with a signal that the caller can abort. */
-export type Handlers<M extends Methods<M>> = {
+/** A call, as the method called sees it. */
+export interface Serving<Report> {
+  /** Aborted when the caller cancels. */
+  readonly signal: AbortSignal;
+  /** Tells the caller how far the work has come; absent if it does not listen. */
+  readonly report?: (progress: Report) => void;
+  /** What in the result is moved instead of copied: to be added to. */
+  readonly transfer: Transferable[];
+}
+
+/** How a method is called. */
+export interface CallOptions<Report> {
+  /** Abandons the call at once, there too; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  /** Hears what the method reports; an error of it abandons the call. */
+  readonly onProgress?: ((progress: Report) => void) | undefined;
+  /** What in the arguments is moved instead of copied. */
+  readonly transfer?: Transferable[];
+}
+
+/** The methods as their side implements them; `P` has what they report, by name. */
+export type Handlers<M extends Methods<M>, P = unknown> = {
   readonly [K in keyof M]: (
-    signal: AbortSignal,
+    call: Serving<Progress<P, K>>,
     ...args: Args<M, K>
   ) => Result<M, K> | Promise<Result<M, K>>;
 };
@@ -32,6 +55,7 @@ interface Call<M extends Methods<M>, K extends keyof M> {
   readonly id: number;
   readonly method: K;
   readonly args: Args<M, K>;
+  readonly isFollowed: boolean;
 }
 
 type Request<M extends Methods<M>> =
@@ -39,6 +63,7 @@ type Request<M extends Methods<M>> =
   | { readonly type: 'cancel'; readonly id: number };
 
 type Reply =
+  | { readonly type: 'progress'; readonly id: number; readonly value: unknown }
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: EncodedError }
   | { readonly type: 'stream'; readonly id: number }
@@ -48,13 +73,14 @@ type Reply =
 interface OpenCall {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+  readonly onProgress: ((progress: unknown) => void) | undefined;
   /** Aborted with the end of the call, to drop its listener on the caller's signal. */
   readonly over: AbortController;
   stream?: Stream<unknown>;
 }
 
 /** The side that calls. */
-export class Caller<M extends Methods<M>> {
+export class Caller<M extends Methods<M>, P = unknown> {
   readonly #port: MessagePort;
   readonly #open = new Map<number, OpenCall>();
   #nextId = 0;
@@ -68,15 +94,12 @@ export class Caller<M extends Methods<M>> {
   /**
    * Calls a method of the other side; async iterables that it returns arrive as a {@link Stream}.
    *
-   * @param signal - abandons the call at once, there too; its reason is thrown
-   * @param transfer - what in `args` is moved instead of copied
    * @throws what the method throws; `DataCloneError` if an argument cannot be posted
    */
   call<K extends keyof M>(
     method: K,
     args: Args<M, K>,
-    signal?: AbortSignal,
-    transfer: Transferable[] = [],
+    { signal, onProgress, transfer }: CallOptions<Progress<P, K>> = {},
   ): Promise<Result<M, K>> {
     return new Promise((resolve, reject) => {
       // Not throwIfAborted: the signal may be a look-alike from another window.
@@ -85,11 +108,18 @@ export class Caller<M extends Methods<M>> {
         return;
       }
       const id = this.#nextId++;
-      this.#post({ type: 'call', id, method, args }, transfer);
+      const isFollowed = onProgress !== undefined;
+      this.#post({ type: 'call', id, method, args, isFollowed }, transfer);
       const over = new AbortController();
-      // What comes back is what the other side's method of this type returned.
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-      this.#open.set(id, { resolve: resolve as (value: unknown) => void, reject, over });
+      this.#open.set(id, {
+        // What comes back is what the other side's method of this type returned and reported.
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+        resolve: resolve as (value: unknown) => void,
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+        onProgress: onProgress as OpenCall['onProgress'],
+        reject,
+        over,
+      });
       const onAbort = (): void => this.#cancel(id, signal?.reason);
       signal?.addEventListener('abort', onAbort, { signal: over.signal });
     });
@@ -108,6 +138,13 @@ export class Caller<M extends Methods<M>> {
     const call = this.#open.get(reply.id);
     if (call === undefined) return; // cancelled meanwhile
     switch (reply.type) {
+      case 'progress':
+        try {
+          call.onProgress?.(reply.value);
+        } catch (error) {
+          this.#cancel(reply.id, error);
+        }
+        break;
       case 'result':
         call.resolve(reply.value);
         this.#close(reply.id);
@@ -155,27 +192,32 @@ export class Caller<M extends Methods<M>> {
  * @param onError - hears of each error that is sent
  * @returns aborts every open call with a reason
  */
-export function answer<M extends Methods<M>>(
+export function answer<M extends Methods<M>, P = unknown>(
   port: MessagePort,
-  handlers: Handlers<M>,
+  handlers: Handlers<M, P>,
   onError?: (error: unknown) => void,
 ): (reason: unknown) => void {
   const open = new Map<number, AbortController>();
   const post = (reply: Reply, transfer: Transferable[] = []): void =>
     port.postMessage(reply, transfer);
 
-  async function run<K extends keyof M>({ id, method, args }: Call<M, K>): Promise<void> {
+  async function run<K extends keyof M>(call: Call<M, K>): Promise<void> {
+    const { id, method, args, isFollowed } = call;
     const controller = new AbortController();
     open.set(id, controller);
+    const serving: Serving<unknown> = {
+      signal: controller.signal,
+      transfer: [],
+      ...(isFollowed && { report: (value) => post({ type: 'progress', id, value }) }),
+    };
     try {
-      const value: unknown = await handlers[method](controller.signal, ...args);
+      const value: unknown = await handlers[method](serving, ...args);
       if (isAsyncIterable(value)) {
         post({ type: 'stream', id });
         for await (const chunk of value) post({ type: 'chunk', id, value: chunk });
         post({ type: 'end', id });
       } else {
-        // Bytes are given away: who made them handed them over.
-        post({ type: 'result', id, value }, value instanceof Uint8Array ? [value.buffer] : []);
+        post({ type: 'result', id, value }, serving.transfer);
       }
     } catch (error) {
       post({ type: 'error', id, error: encodeError(error) });

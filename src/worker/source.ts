@@ -12,17 +12,19 @@ import { answer, Caller } from './rpc.ts';
 export function serveSource(source: ModelSource, port: MessagePort): void {
   const files: ByteSource[] = [];
   answer<SourceMethods>(port, {
-    async open(signal, path) {
+    async open({ signal }, path) {
       const opened = await source.open(path, signal);
       if (opened === undefined) return undefined;
       return { file: files.push(opened) - 1, name: opened.name, size: opened.size };
     },
-    async read(signal, file, begin, end) {
+    async read({ signal, transfer }, file, begin, end) {
       const opened = files[file];
       if (opened === undefined) throw new DownloadError(source.name, `no file ${file} was opened`);
       const bytes = await opened.read(begin, end, signal);
-      // Only a whole buffer can be given away.
-      return bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+      // Bytes are given away, for who made them handed them over; but only a whole buffer can be.
+      const whole = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+      transfer.push(whole.buffer);
+      return whole;
     },
     async list() {
       return (await source.list?.()) ?? [];
@@ -38,13 +40,13 @@ export function remoteSource(name: string, canList: boolean, port: MessagePort):
   return {
     name,
     async open(path, signal) {
-      const opened = await calls.call('open', [path], signal);
+      const opened = await calls.call('open', [path], { signal });
       return (
         opened && {
           name: opened.name,
           size: opened.size,
           read: (begin, end, readSignal) =>
-            calls.call('read', [opened.file, begin, end], readSignal),
+            calls.call('read', [opened.file, begin, end], { signal: readSignal }),
         }
       );
     },

@@ -36,6 +36,19 @@ export function checkRequest(
   return Math.min(prompt.length + maxTokens, capacity + 1);
 }
 
+/** Length at which each of `numBeams` sequences beside one encoder input ends at the latest. */
+export function longestBeside(
+  numEncoderTokens: number,
+  numBeams: number,
+  { contextLength, numBlocks, pageSize }: SchedulerOptions,
+  kv: KvCacheManager,
+): number {
+  const crossBlocks = kv.blocksOf(numEncoderTokens);
+  if (numBeams === 1) return kv.capacityBeside(crossBlocks) + 1;
+  const blocks = Math.floor(Math.max(0, numBlocks - crossBlocks) / numBeams);
+  return Math.min(contextLength, blocks * pageSize) + 1;
+}
+
 /**
  * Checks the beams of a search, of which each must have a place for all its tokens.
  *

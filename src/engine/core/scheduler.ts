@@ -35,7 +35,7 @@
  */
 
 import { KvCacheManager } from './kv_cache_manager.ts';
-import { checkBeams, checkRequest } from './request_checks.ts';
+import { checkBeams, checkRequest, longestBeside } from './request_checks.ts';
 import { BeamGroup, Request } from './request.ts';
 import type { BeamOptions, FinishReason, RequestOptions } from './request.ts';
 import { Roster } from './roster.ts';
@@ -65,6 +65,11 @@ export class Scheduler {
   /** Positions of the longest sequence without encoder input: the context length, or less where the pool is smaller. */
   get capacity(): number {
     return this.#kv.capacity;
+  }
+
+  /** Tokens at which a sequence beside an encoder input ends at the latest, or each of so many beams. */
+  maxLength(numEncoderTokens: number, numBeams: number): number {
+    return longestBeside(numEncoderTokens, numBeams, this.#options, this.#kv);
   }
 
   /** Entries in a block table row. */

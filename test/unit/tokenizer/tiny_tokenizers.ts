@@ -76,6 +76,52 @@ export function tokenizerJson(
   };
 }
 
+const BERT_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
+
+/** tokenizer.json of a WordPiece tokenizer of the words a to z, cut and padded as its file says, which nobody asked for. */
+export function bertTokenizerJson(postProcessor: unknown = BERT_TEMPLATE): TinyFile {
+  const letters = Array.from({ length: 26 }, (_, i) => String.fromCodePoint(0x61 + i));
+  const pad = { strategy: { Fixed: 9 }, direction: 'Right', pad_id: 0, pad_token: '[PAD]' };
+  return {
+    truncation: { direction: 'Right', max_length: 5, strategy: 'LongestFirst', stride: 0 },
+    padding: pad,
+    added_tokens: BERT_TOKENS.map((content, id) => ({ id, content, special: true })),
+    normalizer: null,
+    pre_tokenizer: { type: 'WhitespaceSplit' },
+    post_processor: postProcessor,
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: Object.fromEntries([...BERT_TOKENS, ...letters].map((token, id) => [token, id])),
+    },
+  };
+}
+
+/** `post_processor` of tokenizer.json by a pattern such as `[CLS]:0 $A:0 [SEP]:0`. */
+export function template(single: string, pair: string): object {
+  const items = (pattern: string): unknown[] =>
+    pattern.split(' ').map((item) => {
+      const [name = '', type] = item.split(':');
+      const type_id = Number(type);
+      return name.startsWith('$')
+        ? { Sequence: { id: name.slice(1), type_id } }
+        : { SpecialToken: { id: name, type_id } };
+    });
+  return {
+    type: 'TemplateProcessing',
+    single: items(single),
+    pair: items(pair),
+    special_tokens: Object.fromEntries(
+      BERT_TOKENS.map((id, i) => [id, { id, ids: [i], tokens: [id] }]),
+    ),
+  };
+}
+
+const BERT_TEMPLATE = template('[CLS]:0 $A:0 [SEP]:0', '[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1');
+
 const sequence = (...decoders: readonly unknown[]): { decoder: unknown } => ({
   decoder: { type: 'Sequence', decoders },
 });

@@ -11,6 +11,7 @@ import {
 } from '../../../../src/engine/core/beam_search.ts';
 import { FORBIDDEN, tokenRules, type TokenRules } from '../../../../src/engine/core/token_rules.ts';
 import { readTokenRules } from '../../../../src/engine/generation_rules.ts';
+import { OptionReader, wrongIn } from '../../../../src/engine/option_reader.ts';
 
 const EOS = 0;
 const OPTIONS: BeamSearchOptions = {
@@ -247,12 +248,15 @@ describe('BeamSearch and token rules find what Transformers finds', () => {
     };
     const start = config.decoder_start_token_id;
     const eosIds = new Set(options.eos_token_id ?? [config.eos_token_id]);
-    const rules = tokenRules(readTokenRules(options, config.vocab_size), {
-      numPrompt: 1,
-      maxLength: 1 + options.max_new_tokens,
-      eosIds,
-      encoderInput: input,
-    });
+    const rules = tokenRules(
+      readTokenRules(new OptionReader(options, wrongIn('options')), config.vocab_size),
+      {
+        numPrompt: 1,
+        maxLength: 1 + options.max_new_tokens,
+        eosIds,
+        encoderInput: input,
+      },
+    );
     const { hypotheses } = search(
       {
         numBeams: options.num_beams,
