@@ -223,9 +223,10 @@ export declare class DeviceLostError extends QuernError {
   );
 }
 
-/** The engine was disposed, or is being disposed, and takes no further work. */
+/** The model was disposed, or is being disposed, and takes no further work. */
 export declare class DisposedError extends QuernError {
   readonly name = 'DisposedError';
+  constructor(message?: string, options?: ErrorOptions);
 }
 
 /** A file could not be fetched or read. */
@@ -261,6 +262,154 @@ export declare interface EncodeOptions {
    * it already.
    */
   readonly addSpecialTokens?: boolean;
+}
+
+/** Makes encoders. */
+export declare const Encoder: {
+  /**
+   * Loads an encoder such as BERT, or the encoder of an encoder-decoder such as T5.
+   *
+   * @param from - as for `Engine.load`. The repository needs a tokenizer for texts only, not for token ids
+   * @throws as `Engine.load`; {@link ConfigError} too if the model is of another kind
+   */
+  readonly load: (from: ModelLocation, options?: EncoderOptions) => Promise<Encoder>;
+};
+
+/** A model that turns texts into vectors and labels, such as BERT, on the GPU. Made by `Encoder.load`. */
+export declare interface Encoder {
+  /**
+   * Encodes one text, or several together. Texts may be of any lengths: they are laid end to end, so a batch costs the
+   * sum of its tokens. What a text gives does not depend on what it is encoded with.
+   *
+   * @throws {RequestError} if an input or option is invalid, a text is longer than the model can take and
+   *   `truncate` is not set, or an output is asked for that the checkpoint has no head for
+   * @throws {DeviceLostError} if the GPU is lost for good meanwhile
+   * @throws {DisposedError} if the encoder is disposed
+   * @throws `options.signal.reason` when aborted
+   */
+  encode(input: EncoderInput, options?: EncodingOptions): Promise<Encoding>;
+  encode(inputs: readonly EncoderInput[], options?: EncodingOptions): Promise<Encoding[]>;
+  encode(
+    inputs: EncoderInput | readonly EncoderInput[],
+    options?: EncodingOptions,
+  ): Promise<Encoding | Encoding[]>;
+  /** Text to token ids, with what the model expects round it unless told otherwise. */
+  tokenize(text: string, options?: EncodeOptions): Promise<number[]>;
+  /** Token ids to text. @throws {RequestError} if an id is not a non-negative integer */
+  detokenize(ids: readonly number[], options?: DecodeOptions): Promise<string>;
+  /** Model, adapter, memory, and what has been done so far. */
+  stats(): Promise<EncoderStats>;
+  /** Frees the GPU. Texts under way end with {@link DisposedError}. May be called at any time, also twice. */
+  dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A text, a pair of texts (for sentence pairs, or a question and where to look for its answer), or token ids as they are. */
+export declare type EncoderInput =
+  | string
+  | {
+      readonly text: string;
+      readonly pair?: string;
+    }
+  | {
+      readonly ids: readonly number[];
+      readonly typeIds?: readonly number[];
+    };
+
+/** Sizes an encoder is set up with; all optional. */
+export declare interface EncoderLoadLimits {
+  /** Most tokens computed in one step, default 2048, or 256 on software adapters; a longer text is alone in its step. */
+  readonly tokenBudget?: number;
+  /** Steps submitted before the first one's results are read, default 2. */
+  readonly maxInFlight?: number;
+}
+
+export declare interface EncoderOptions extends LocalEncoderOptions, Pick<LoadOptions, 'worker'> {}
+
+/** A snapshot of an encoder. */
+export declare interface EncoderStats extends Pick<
+  EngineStats,
+  'adapter' | 'memory' | 'requests' | 'pipelines' | 'thread' | 'recoveries' | 'selfTest'
+> {
+  readonly model: {
+    readonly name: string;
+    readonly modelType: string;
+    readonly parameters: number;
+    readonly vocab: number;
+    /** Numbers in a hidden state. */
+    readonly dim: number;
+    /** Longest text in tokens; null where the model sets no limit. */
+    readonly maxTokens: number | null;
+    /** What calls get that name neither `pooling` nor `outputs`, and texts whose call does not say `maxTokens`. */
+    readonly defaults: {
+      /** Missing: no vector. */
+      readonly pooling?: Pooling;
+      readonly normalize: boolean;
+      readonly outputs: readonly string[];
+      readonly maxTokens: number | null;
+    };
+    /** Names that `outputs` can ask for. */
+    readonly outputs: readonly string[];
+    /** Names of the classes of a classification head, in the order of its logits. */
+    readonly labels?: readonly string[];
+  };
+  /** Since loading. */
+  readonly totals: {
+    readonly steps: number;
+    readonly dispatches: number;
+    /** Texts answered. */
+    readonly texts: number;
+    /** Tokens of those texts: what was computed, for nothing is padded. */
+    readonly tokens: number;
+  };
+}
+
+/** What came of one text. */
+export declare interface Encoding {
+  /** Token ids of the text, special tokens included. */
+  readonly ids: readonly number[];
+  /** f32 [dim], where there is a `pooling`. */
+  readonly vector?: Float32Array;
+  /** The outputs asked for, by name. */
+  readonly outputs: Readonly<Record<string, EncodingOutput>>;
+  /** Tokens that the rows of outputs per token belong to, where they are not all of `ids`. */
+  readonly positions?: readonly number[];
+}
+
+export declare interface EncodingOptions {
+  /**
+   * One vector per text: the mean of its tokens' last hidden states, that of the first token (`[CLS]`), or what the
+   * model's own pooler makes of it. Where neither this nor `outputs` is given, a repository of sentence-transformers
+   * says what it is.
+   */
+  readonly pooling?: Pooling;
+  /** Scales the vector of `pooling` to length 1. Default false, or what the repository says with its pooling. */
+  readonly normalize?: boolean;
+  /**
+   * Outputs to return, by Transformers' names: `last_hidden_state`, `pooler_output`, `logits`, `start_logits`, …
+   * Default: none where there is a `pooling`, else those of the checkpoint's head, or `last_hidden_state` if it has none.
+   */
+  readonly outputs?: readonly string[];
+  /** Tokens whose rows are returned: all, or the mask tokens only (to fill them in). Default `all`. */
+  readonly rows?: 'all' | 'masked';
+  /** Most tokens of an input; default: what the repository says, at most what the model takes. */
+  readonly maxTokens?: number;
+  /**
+   * Cuts longer texts off at `maxTokens`, special tokens kept and of a pair the longer one first, and ids at their end;
+   * else they are errors. Default false.
+   */
+  readonly truncate?: boolean;
+  readonly signal?: AbortSignal;
+  /** Told how many of the texts are done, after each step in which some were. What it throws ends the call. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+}
+
+/** Numbers in rows: one per token, or one for the text. */
+export declare interface EncodingOutput {
+  /** f32 [rows, size] */
+  readonly data: Float32Array;
+  readonly rows: number;
+  readonly size: number;
 }
 
 /** Makes engines. */
@@ -482,6 +631,10 @@ export declare interface LoadProgress {
   readonly totalBytes: number;
 }
 
+/** Options of an encoder that runs in the calling thread. */
+export declare interface LocalEncoderOptions
+  extends Omit<LocalLoadOptions, keyof EngineLimits | 'chatTemplate'>, EncoderLoadLimits {}
+
 /** Options of an engine that runs in the calling thread. */
 export declare interface LocalLoadOptions extends EngineLimits, OpenDeviceOptions {
   /** WebGPU to use; default `navigator.gpu`. In Node, one that `openGpu` of `quern/node` opened. */
@@ -501,6 +654,9 @@ export declare interface LocalLoadOptions extends EngineLimits, OpenDeviceOption
   /** Request headers (such as `Authorization` for gated repositories) and `fetch` to use. */
   readonly http?: HttpOptions;
 }
+
+/** Options of an encoder-decoder that runs in the calling thread. */
+export declare type LocalSeq2SeqOptions = Omit<LocalLoadOptions, 'chatTemplate'> & Seq2SeqLimits;
 
 /** What a model can be loaded from. */
 export declare type ModelLocation =
@@ -584,6 +740,9 @@ export declare interface ParityReport {
   readonly error?: string;
 }
 
+/** How a text is made into one vector; each is f32 [dim]. */
+export declare type Pooling = 'mean' | 'first' | 'pooler';
+
 /**
  * Every error a caller of Quern can do something about, one class per kind.
  *
@@ -637,6 +796,199 @@ export declare interface SelfTestReport {
   readonly dropped: readonly DroppedVariant[];
   /** Milliseconds the check took this engine; 0 where its result was remembered. */
   readonly elapsedMs: number;
+}
+
+/** Makes encoder-decoders. */
+export declare const Seq2Seq: {
+  /**
+   * Loads an encoder-decoder such as T5 or BART.
+   *
+   * @param from - as for `Engine.load`
+   * @throws as `Engine.load`; {@link ConfigError} too if the model is of another kind
+   */
+  readonly load: (from: ModelLocation, options?: Seq2SeqOptions) => Promise<Seq2Seq>;
+};
+
+/** A model that turns one text into another, such as T5 or BART, on the GPU. Made by `Seq2Seq.load`. */
+export declare interface Seq2Seq {
+  /**
+   * Generates from one input, or from several at once. Requests are batched with each other step by step; what one
+   * gives does not depend on the others.
+   *
+   * With `stream: true` the promise resolves to chunks as they are made; leaving the loop over them cancels the rest. A
+   * beam search has nothing to show before its end, so its sequences come whole.
+   *
+   * @throws {RequestError} if an input or option is invalid, an input is longer than `inputLength` and `truncate` is not
+   *   set, or the beams do not fit
+   * @throws {TokenizerError} if an input is a text and the repository has no tokenizer.json
+   * @throws {DeviceLostError} if the GPU is lost for good meanwhile; a stream ends with it
+   * @throws {DisposedError} if the model is disposed
+   * @throws `options.signal.reason` when aborted
+   */
+  generate(
+    inputs: Seq2SeqInput | readonly Seq2SeqInput[],
+    options: Seq2SeqParams & {
+      readonly stream: true;
+    },
+  ): Promise<AsyncIterableIterator<Seq2SeqChunk>>;
+  generate(
+    input: Seq2SeqInput,
+    options?: Seq2SeqParams & {
+      readonly stream?: false;
+    },
+  ): Promise<Seq2SeqResult>;
+  generate(
+    inputs: readonly Seq2SeqInput[],
+    options?: Seq2SeqParams & {
+      readonly stream?: false;
+    },
+  ): Promise<Seq2SeqResult[]>;
+  generate(
+    inputs: Seq2SeqInput | readonly Seq2SeqInput[],
+    options?: Seq2SeqParams,
+  ): Promise<Seq2SeqResult | Seq2SeqResult[] | AsyncIterableIterator<Seq2SeqChunk>>;
+  /** Text to token ids, with what the model expects round it unless told otherwise. */
+  tokenize(text: string, options?: EncodeOptions): Promise<number[]>;
+  /** Token ids to text. @throws {RequestError} if an id is not a non-negative integer */
+  detokenize(ids: readonly number[], options?: DecodeOptions): Promise<string>;
+  /** Model, adapter, memory, and what has been done so far. */
+  stats(): Promise<Seq2SeqStats>;
+  /** Frees the GPU. Requests and streams end with {@link DisposedError}. May be called at any time, also twice. */
+  dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** New text of one input's result. */
+export declare interface Seq2SeqChunk {
+  /** Which of the inputs. */
+  readonly index: number;
+  /** Text that no later token can change; may be empty. */
+  readonly text: string;
+  /** Ids behind it. */
+  readonly ids: readonly number[];
+  /** Set on an input's last chunk, together with `result`. */
+  readonly finish_reason: 'stop' | 'length' | null;
+  readonly result?: Seq2SeqResult;
+}
+
+/** A text, or token ids as they are: with the EOS that the model expects, and cut off without regard to it. */
+export declare type Seq2SeqInput =
+  | string
+  | {
+      readonly ids: readonly number[];
+    };
+
+/** Sizes an encoder-decoder is set up with; `contextLength` is of the decoder, and at most 512 by default. */
+export declare interface Seq2SeqLimits extends EngineLimits {
+  /** Most tokens of a text to read; default: the model's own, at most 1024. */
+  readonly inputLength?: number;
+}
+
+export declare type Seq2SeqOptions = Omit<LoadOptions, 'chatTemplate'> & Seq2SeqLimits;
+
+/**
+ * How to generate, in the words of Transformers' `generate`; defaults are the model's generation_config.json. Null takes
+ * away what that says.
+ */
+export declare interface Seq2SeqParams {
+  /** Most tokens to generate, after those the decoder begins with. */
+  readonly max_new_tokens?: number | null;
+  /**
+   * Most tokens of the decoder, those it begins with counted; `max_new_tokens` goes first. Where neither the request nor
+   * the model sets a length: until the context is full.
+   */
+  readonly max_length?: number | null;
+  readonly min_new_tokens?: number | null;
+  /** Least tokens of the decoder, those it begins with counted; `min_new_tokens` goes first. */
+  readonly min_length?: number | null;
+  /** Tokens that the decoder begins with, after its start token. */
+  readonly decoder_input_ids?: readonly number[] | null;
+  /** Ids that end a sequence. */
+  readonly eos_token_id?: number | readonly number[] | null;
+  /** Samples instead of taking the most probable token. Not together with `num_beams`. */
+  readonly do_sample?: boolean | null;
+  /** Only with `do_sample`, like `top_k`, `top_p`, `min_p` and `seed`. */
+  readonly temperature?: number | null;
+  readonly top_k?: number | null;
+  readonly top_p?: number | null;
+  readonly min_p?: number | null;
+  /** Inputs with the same seed draw the same numbers, whatever else is generated. */
+  readonly seed?: number | null;
+  /** Sequences that are kept at each step; 1 is greedy. */
+  readonly num_beams?: number | null;
+  /** Beams to return, best first; at most `num_beams`. Default 1. */
+  readonly num_return_sequences?: number | null;
+  /** Power of the length that scores are divided by: above 0 favors long sequences. */
+  readonly length_penalty?: number | null;
+  /**
+   * When as many sequences as `num_beams` have ended: true stops, false goes on while the best running one has a better
+   * score at its present length, 'never' while it could have one at any length.
+   */
+  readonly early_stopping?: boolean | 'never' | null;
+  readonly repetition_penalty?: number | null;
+  readonly no_repeat_ngram_size?: number | null;
+  /** The same with the n-grams of the input. */
+  readonly encoder_no_repeat_ngram_size?: number | null;
+  /** Sequences of tokens that must not come. */
+  readonly bad_words_ids?: readonly (readonly number[])[] | null;
+  /** Tokens that must not come. */
+  readonly suppress_tokens?: readonly number[] | null;
+  /** Tokens that must not come first. */
+  readonly begin_suppress_tokens?: readonly number[] | null;
+  /** First generated token, e.g. the id of the target language. */
+  readonly forced_bos_token_id?: number | null;
+  /** Last token at the maximum length. */
+  readonly forced_eos_token_id?: number | null;
+  /** Cuts inputs off at the longest length; else longer ones are errors. Default false. */
+  readonly truncate?: boolean;
+  /** Leaves special tokens out of texts. Default true. */
+  readonly skip_special_tokens?: boolean;
+  readonly stream?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** What came of one input: the best sequence, and all of them. */
+export declare interface Seq2SeqResult extends Seq2SeqSequence {
+  /** Best first; fewer than asked for where the rules allow no more. */
+  readonly sequences: readonly Seq2SeqSequence[];
+  readonly usage: Seq2SeqUsage;
+}
+
+/** One generated sequence. */
+export declare interface Seq2SeqSequence {
+  /** Empty where the repository has no tokenizer.json. */
+  readonly text: string;
+  /** Generated ids, after those the decoder began with; the EOS included. */
+  readonly ids: readonly number[];
+  /** Of a beam search: sum of log-probabilities / length ^ `length_penalty`. */
+  readonly score?: number;
+  readonly finish_reason: 'stop' | 'length';
+}
+
+/** A snapshot of an encoder-decoder. */
+export declare interface Seq2SeqStats extends Omit<EngineStats, 'model' | 'totals'> {
+  readonly model: {
+    readonly name: string;
+    readonly modelType: string;
+    readonly parameters: number;
+    readonly layers: number;
+    readonly vocab: number;
+    /** Most tokens of an input. */
+    readonly inputLength: number;
+    /** Most tokens of the decoder, its start token included. */
+    readonly contextLength: number;
+  };
+  readonly totals: EngineStats['totals'] & {
+    /** Tokens that encoders read. */
+    readonly encoderTokens: number;
+  };
+}
+
+export declare interface Seq2SeqUsage {
+  /** Tokens that the encoder read. */
+  readonly input_tokens: number;
+  /** Tokens of the sequences returned. */
+  readonly output_tokens: number;
 }
 
 /** A WGSL source could not be turned into shader code, or the browser's compiler refused it. */
@@ -714,7 +1066,7 @@ export declare class WeightFileError extends QuernError {
   );
 }
 
-/** The worker of an engine could not be started, or died. */
+/** The worker of a model could not be started, or died. */
 export declare class WorkerError extends QuernError {
   readonly name = 'WorkerError';
 }

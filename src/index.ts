@@ -3,8 +3,9 @@
  *
  * @module
  */
-export { Engine, Seq2Seq } from './load.ts';
+export { Encoder, Engine, Seq2Seq } from './load.ts';
 export type * from './engine/api.ts';
+export type * from './engine/encoder_api.ts';
 export type * from './engine/openai.ts';
 export type * from './engine/seq2seq_api.ts';
 export type { EngineLimits, Seq2SeqLimits } from './engine/limits.ts';

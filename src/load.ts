@@ -1,5 +1,6 @@
 import type { Engine as EngineInterface, LoadOptions } from './engine/api.ts';
-import type { LocalSeq2SeqOptions, Seq2Seq as Seq2SeqInterface } from './engine/seq2seq_api.ts';
+import type { Encoder as EncoderInterface, EncoderOptions } from './engine/encoder_api.ts';
+import type { Seq2Seq as Seq2SeqInterface, Seq2SeqOptions } from './engine/seq2seq_api.ts';
 import { RequestError } from './util/errors.ts';
 import { describeValue, isRecord } from './util/objects.ts';
 import type { ModelLocation } from './weights/sources/resolve.ts';
@@ -27,12 +28,36 @@ export const Engine: {
   async load(from, options = {}) {
     checkKinds(options);
     // Each apart, so that a page whose engine runs in a worker does not fetch the engine itself.
-    if (options.worker === undefined || options.worker === false) {
+    if (isForPage(options)) {
       const { LocalEngine } = await import('./engine/engine.ts');
       return LocalEngine.load(from, options);
     }
-    const { RemoteEngine } = await import('./worker/client.ts');
+    const { RemoteEngine } = await import('./worker/remote_engine.ts');
     return RemoteEngine.load(from, options);
+  },
+};
+
+/** A model that turns texts into vectors and labels on the GPU. */
+export type Encoder = EncoderInterface;
+
+/** Makes encoders. */
+export const Encoder: {
+  /**
+   * Loads an encoder such as BERT, or the encoder of an encoder-decoder such as T5.
+   *
+   * @param from - as for `Engine.load`. The repository needs a tokenizer for texts only, not for token ids
+   * @throws as `Engine.load`; {@link ConfigError} too if the model is of another kind
+   */
+  readonly load: (from: ModelLocation, options?: EncoderOptions) => Promise<Encoder>;
+} = {
+  async load(from, options = {}) {
+    checkKinds(options);
+    if (isForPage(options)) {
+      const { LocalEncoder } = await import('./engine/encoder.ts');
+      return LocalEncoder.load(from, options);
+    }
+    const { RemoteEncoder } = await import('./worker/remote_encoder.ts');
+    return RemoteEncoder.load(from, options);
   },
 };
 
@@ -47,14 +72,23 @@ export const Seq2Seq: {
    * @param from - as for `Engine.load`
    * @throws as `Engine.load`; {@link ConfigError} too if the model is of another kind
    */
-  readonly load: (from: ModelLocation, options?: LocalSeq2SeqOptions) => Promise<Seq2Seq>;
+  readonly load: (from: ModelLocation, options?: Seq2SeqOptions) => Promise<Seq2Seq>;
 } = {
   async load(from, options = {}) {
     checkKinds(options);
-    const { LocalSeq2Seq } = await import('./engine/seq2seq.ts');
-    return LocalSeq2Seq.load(from, options);
+    if (isForPage(options)) {
+      const { LocalSeq2Seq } = await import('./engine/seq2seq.ts');
+      return LocalSeq2Seq.load(from, options);
+    }
+    const { RemoteSeq2Seq } = await import('./worker/remote_seq2seq.ts');
+    return RemoteSeq2Seq.load(from, options);
   },
 };
+
+/** Whether a model runs in the calling thread. */
+function isForPage({ worker = false }: Pick<LoadOptions, 'worker'>): boolean {
+  return worker === false;
+}
 
 /** What is called or looked into long before its value is checked. */
 const KINDS: readonly (readonly [

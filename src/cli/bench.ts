@@ -8,7 +8,7 @@ import { openGpu } from '../node/gpu.ts';
 import { type Command, countValue, defineCommand, UsageError } from './command.ts';
 import { type Calls, callsPer, countCalls } from './count_calls.ts';
 import { formatBytes, formatNumber, formatTable, summarize } from './format.ts';
-import { adapterValue, GPU_OPTIONS, locateModel, MODEL_HELP } from './model.ts';
+import { adapterValue, GPU_OPTIONS, checkKind, locateModel, MODEL_HELP } from './model.ts';
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const BUNDLED = `${REPOSITORY}weights/tinychat`;
@@ -66,9 +66,11 @@ difference, counted on the device itself.`,
       generatedTokens: countValue('gen-tokens', values['gen-tokens'] ?? '128', 2),
     };
     const repetitions = countValue('repetitions', values.repetitions ?? '5');
-    const { gpu, calls } = countCalls(await openGpu(adapterValue(values.adapter)));
     const { signal } = terminal;
+    const adapter = adapterValue(values.adapter);
     const source = await locateModel(model);
+    await checkKind('bench', model, source, ['decoder'], signal);
+    const { gpu, calls } = countCalls(await openGpu(adapter));
     const engine = await Engine.load(source, { gpu, signal });
     try {
       const stats = await engine.stats();

@@ -1,4 +1,5 @@
 /** Numbers and tables for people to read. @module */
+import type { EngineStats } from '../engine/api.ts';
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
 
@@ -41,4 +42,19 @@ export function summarize(values: readonly number[]): {
     min: sorted[0] ?? Number.NaN,
     max: sorted.at(-1) ?? Number.NaN,
   };
+}
+
+/** Adapter and memory of a model, for `--stats`. */
+export function describeDevice({
+  adapter,
+  memory,
+}: Pick<EngineStats, 'adapter' | 'memory'>): string {
+  const parts = (['weights', 'kv', 'scratch', 'state', 'readback'] as const).map(
+    (purpose) => `${purpose} ${formatBytes(memory[purpose])}`,
+  );
+  return [
+    `adapter: ${adapter.description} (${adapter.isSoftware ? 'software, ' : ''}f16 ${adapter.hasF16 ? 'yes' : 'no'}, subgroups ${adapter.hasSubgroups ? 'yes' : 'no'})`,
+    `GPU memory: ${formatBytes(memory.total)} (${parts.join(', ')})`,
+    '',
+  ].join('\n');
 }

@@ -1,6 +1,7 @@
 /** The `quern` command. @module */
 import { benchCommand } from './bench.ts';
 import { type Command, PROGRAM, UsageError } from './command.ts';
+import { encodeCommand } from './encode.ts';
 import { generateCommand } from './generate.ts';
 import { parityCommand } from './parity.ts';
 import { planCommand } from './plan.ts';
@@ -9,6 +10,7 @@ import { Interrupted, type Terminal, withProcessTerminal } from './terminal.ts';
 
 const COMMANDS: readonly Command[] = [
   generateCommand,
+  encodeCommand,
   serveCommand,
   parityCommand,
   benchCommand,

@@ -1,8 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import type { EngineLimits, Seq2SeqLimits } from '../engine/limits.ts';
-import { readKind } from '../engine/model.ts';
+import { readModelConfig } from '../engine/model.ts';
+import type { ConfigReader } from '../models/config.ts';
 import type { ModelKind } from '../models/family.ts';
+import { kindOf } from '../models/registry.ts';
 import type { AdapterChoice } from '../node/gpu.ts';
 import { openDirectory } from '../node/directory.ts';
 import type { ModelSource } from '../weights/source.ts';
@@ -23,7 +25,11 @@ export const GPU_OPTIONS: { readonly adapter: TextOption } = {
 
 /** Options that size the KV cache. */
 export const CONTEXT_OPTIONS: { readonly context: TextOption; readonly kv: TextOption } = {
-  context: { type: 'string', value: 'N', help: 'tokens of prompt and reply together' },
+  context: {
+    type: 'string',
+    value: 'N',
+    help: "tokens of prompt and reply together, or of an encoder-decoder's output",
+  },
   kv: { type: 'string', value: 'TYPE', help: 'element type of the KV cache, f16 (default) or f32' },
 };
 
@@ -112,24 +118,27 @@ const COMMANDS: Readonly<Record<ModelKind, readonly string[]>> = {
 };
 
 /**
- * Finds out whether a command can run a model.
+ * Reads what a model is for, and refuses one that is for other commands.
  *
- * @returns the model's kind
- * @throws {UsageError} if it cannot; the message names the commands that can
+ * @param kinds - of the models that the command runs
+ * @returns the model's kind, and its configuration
+ * @throws {UsageError} if it is none of these; the message names the commands that run it
  * @throws {ConfigError} if the configuration is missing, damaged or of a model we cannot run
  */
-export async function kindFor(
+export async function checkKind<K extends ModelKind>(
   command: string,
   model: string,
   source: ModelSource,
+  kinds: readonly K[],
   signal: AbortSignal,
-): Promise<ModelKind> {
-  const kind = await readKind(source, signal);
-  const commands = COMMANDS[kind];
-  if (commands.includes(command)) return kind;
-  const others = commands.map((name) => `${PROGRAM} ${name}`).join(' or ');
+): Promise<{ readonly kind: K; readonly config: ConfigReader }> {
+  const config = await readModelConfig(source, signal);
+  const found = kindOf(config);
+  const kind = kinds.find((name) => name === found);
+  if (kind !== undefined) return { kind, config };
+  const others = COMMANDS[found].map((name) => `${PROGRAM} ${name}`).join(' or ');
   throw new UsageError(
-    `${command}: ${model} is ${KIND_NAMES[kind]}, which this command does not run; use ${others}`,
+    `${command}: ${model} is ${KIND_NAMES[found]}, expected ${kinds.map((name) => KIND_NAMES[name]).join(' or ')}; use ${others}`,
   );
 }
 

@@ -16,9 +16,15 @@ export const parityCommand: Command = defineCommand({
   name: 'parity',
   usage: 'DIR... [options]',
   summary: 'compares model folders with their expected.safetensors, tensor by tensor',
-  details: `Each DIR holds a model and expected.safetensors with inputs (input_ids, prompt_ids) and outputs (hidden_states.0 …, logits,
-greedy_ids) of a reference implementation. An output agrees when max |ours − reference| / max |reference| is within the
-tolerance. With --json each folder is one line:
+  details: `Each DIR holds a model and expected.safetensors with inputs and outputs of a reference implementation:
+                   inputs                             outputs
+  decoder          input_ids, prompt_ids              hidden_states.0 …, logits, greedy_ids
+  encoder          input_ids, token_type_ids          hidden_states.0 …, last_hidden_state, pooler_output, and of its
+                                                      head: logits, start_logits, end_logits, prediction_logits, …
+  encoder-decoder  input_ids, decoder_input_ids       encoder_last_hidden_state, logits, greedy_ids
+and attention_mask [batch, tokens] where inputs are padded. What both name is compared; greedy_ids of an encoder-decoder
+begin with its start token and are those of the first input.
+An output agrees when max |ours − reference| / max |reference| is within the tolerance. With --json each folder is one line:
   {"dir", "ok", "adapter", "tensors": {name: {"maxAbs", "maxRef", "rel"}}, "greedy": {"expected", "actual", "equal"}, "error"?}
 The exit code is 1 when a folder does not agree or cannot be run.`,
   options: {

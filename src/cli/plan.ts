@@ -116,21 +116,22 @@ function checkAsked(kind: ModelKind, { contextLength, inputLength, kvDtype }: As
 async function planModel(
   model: string,
   source: ModelSource,
-  { kind, files: { modelType, parameters, checkpoint }, plan }: MemoryPlanner,
+  planner: MemoryPlanner,
   asked: AskedSizes,
   choice: AdapterChoice,
   signal: AbortSignal,
 ): Promise<Plan> {
+  const { kind, files: of } = planner;
   const { facts, notes } = await deviceFacts(choice);
-  const memory = await plan(asked, facts, signal);
-  const files = await filesOf(source, checkpoint, signal);
+  const memory = await planner.plan(asked, facts, signal);
+  const files = await filesOf(source, of.checkpoint, signal);
   return {
     model,
     kind,
-    modelType,
-    parameters,
+    modelType: of.modelType,
+    parameters: of.parameters,
     download: { files, totalBytes: files.reduce((sum, { bytes }) => sum + bytes, 0) },
-    weights: describeWeights(checkpoint),
+    weights: describeWeights(of.checkpoint),
     kvDtype: kind === 'encoder' ? null : (asked.kvDtype ?? 'f16'),
     memory,
     adapter: facts,

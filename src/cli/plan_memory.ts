@@ -1,6 +1,8 @@
 /** How much GPU memory a model of each kind would take: the engine sets it up on paper. @module */
 import { GREEDY } from '../engine/core/sampling.ts';
+import type { EncoderTask } from '../engine/encoder_batches.ts';
 import { EncoderRunner } from '../engine/encoder_runner.ts';
+import { planEncoding } from '../engine/encoding_plan.ts';
 import { Generator } from '../engine/generator.ts';
 import {
   DEFAULT_CONTEXT,
@@ -71,7 +73,8 @@ export const MEMORY_PLANNERS: {
     kind: 'encoder',
     files,
     plan({ inputLength }, facts, signal) {
-      const { maxPositions } = loadOn(paperDevice(withoutLimits(facts)), files);
+      const encoder = loadOn(paperDevice(withoutLimits(facts)), files);
+      const { maxPositions } = encoder;
       if (inputLength !== undefined && inputLength > maxPositions) {
         throw new RequestError(
           `plan: a text of ${inputLength} tokens, expected at most the model's max_position_embeddings ${maxPositions}`,
@@ -80,11 +83,13 @@ export const MEMORY_PLANNERS: {
       const longest = Math.min(maxPositions, LONGEST);
       const lengths = lengthsToPlan(inputLength ?? Math.min(longest, USUAL_TEXT), 128, longest);
       const sizes = lengths.map((textLength) => ({ texts: 1, textLength }));
+      // As many as the queue would put into one step.
+      const runner = new EncoderRunner(paperDevice(facts), encoder, 1);
+      const most = runner.tokensFor(defaultTask(encoder).outputs);
       const textLength = Math.min(longest, SHORT_TEXT);
-      const texts = Math.floor(encoderBudget(facts) / textLength);
-      return planEach([...sizes, { texts, textLength }], signal, (size) =>
-        planEncoder(files, size, facts),
-      );
+      const texts = Math.floor(Math.min(encoderBudget(facts), most) / textLength);
+      if (texts > 1) sizes.push({ texts, textLength });
+      return planEach(sizes, signal, (size) => planEncoder(files, size, facts));
     },
   }),
   seq2seq: (files) => ({
@@ -102,6 +107,8 @@ export const MEMORY_PLANNERS: {
   }),
 };
 
+/** Steps under way at once, as an encoder is loaded by default. */
+const DEFAULT_IN_FLIGHT = 2;
 /** Longest text to plan for where the model sets no limit. */
 const LONGEST = 8192;
 /** Tokens of a text that an encoder is planned for first. */
@@ -213,18 +220,16 @@ async function planEncoder(
 ): Promise<Outcome> {
   const device = paperDevice(facts);
   const encoder = loadOn(device, files);
-  const runner = new EncoderRunner(device, encoder, 2);
+  const runner = new EncoderRunner(device, encoder, DEFAULT_IN_FLIGHT);
   await runner.prepare();
   const batch = Array.from({ length: texts }, () => ({ ids: zeros(textLength) }));
-  await runner.submit(batch, { outputs: defaultOutputs(encoder), selects: false });
+  await runner.submit(batch, defaultTask(encoder));
   return { fits: true, device };
 }
 
-/** What its head gives, or else the hidden states. */
-function defaultOutputs({ outputs }: EncoderModel): readonly string[] {
-  const ofTrunk = ['last_hidden_state', 'pooler_output'];
-  const ofHead = Object.keys(outputs).filter((name) => !ofTrunk.includes(name));
-  return ofHead.length === 0 ? ['last_hidden_state'] : ofHead;
+/** What `encode` asks for unless told otherwise. */
+function defaultTask(encoder: EncoderModel): EncoderTask {
+  return planEncoding({}, { ...encoder, architecture: '', sentence: undefined }).task;
 }
 
 function loadOn<Model>(device: Device, { config, family, checkpoint }: OpenedModel<Model>): Model {

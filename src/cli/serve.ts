@@ -7,6 +7,7 @@ import {
   contextValues,
   CONTEXT_OPTIONS,
   GPU_OPTIONS,
+  checkKind,
   locateModel,
   MODEL_HELP,
   modelName,
@@ -69,8 +70,10 @@ export const serveCommand: Command = defineCommand({
     const server = await listen(options);
     let engine: Engine | undefined;
     try {
+      const source = await locateModel(model);
+      await checkKind('serve', model, source, ['decoder'], signal);
       const gpu = await openGpu(adapter);
-      engine = await Engine.load(await locateModel(model), { ...limits, gpu, signal });
+      engine = await Engine.load(source, { ...limits, gpu, signal });
       server.use(engine);
       terminal.err(await remarks(engine, options));
       terminal.out(`${server.url}\n`);

@@ -12,6 +12,15 @@ export interface Terminal {
   readonly signal: AbortSignal;
 }
 
+/** A text that an option gives; `-` stands for standard input. */
+export async function readText(
+  text: string,
+  { readInput }: Pick<Terminal, 'readInput'>,
+): Promise<string> {
+  // The line break that ends a file is no part of its text.
+  return text === '-' ? (await readInput()).replace(/\r?\n$/, '') : text;
+}
+
 /** Why a terminal's signal is aborted. */
 export class Interrupted extends Error {
   override readonly name = 'AbortError';

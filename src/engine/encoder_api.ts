@@ -17,6 +17,10 @@ export interface Encoder {
    */
   encode(input: EncoderInput, options?: EncodingOptions): Promise<Encoding>;
   encode(inputs: readonly EncoderInput[], options?: EncodingOptions): Promise<Encoding[]>;
+  encode(
+    inputs: EncoderInput | readonly EncoderInput[],
+    options?: EncodingOptions,
+  ): Promise<Encoding | Encoding[]>;
   /** Text to token ids, with what the model expects round it unless told otherwise. */
   tokenize(text: string, options?: EncodeOptions): Promise<number[]>;
   /** Token ids to text. @throws {RequestError} if an id is not a non-negative integer */
@@ -40,24 +44,28 @@ export type Pooling = 'mean' | 'first' | 'pooler';
 export interface EncodingOptions {
   /**
    * One vector per text: the mean of its tokens' last hidden states, that of the first token (`[CLS]`), or what the
-   * model's own pooler makes of it.
+   * model's own pooler makes of it. Where neither this nor `outputs` is given, a repository of sentence-transformers
+   * says what it is.
    */
   readonly pooling?: Pooling;
-  /** Scales the vector of `pooling` to length 1. Default false. */
+  /** Scales the vector of `pooling` to length 1. Default false, or what the repository says with its pooling. */
   readonly normalize?: boolean;
   /**
    * Outputs to return, by Transformers' names: `last_hidden_state`, `pooler_output`, `logits`, `start_logits`, …
-   * Default: none where `pooling` is given, else those of the checkpoint's head, or `last_hidden_state` if it has none.
+   * Default: none where there is a `pooling`, else those of the checkpoint's head, or `last_hidden_state` if it has none.
    */
   readonly outputs?: readonly string[];
   /** Tokens whose rows are returned: all, or the mask tokens only (to fill them in). Default `all`. */
   readonly rows?: 'all' | 'masked';
-  /** Most tokens of an input, at most what the model takes, which is the default. */
+  /** Most tokens of an input; default: what the repository says, at most what the model takes. */
   readonly maxTokens?: number;
-  /** Cuts longer texts off at `maxTokens`, special tokens kept and of a pair the longer one first; else they are errors. */
+  /**
+   * Cuts longer texts off at `maxTokens`, special tokens kept and of a pair the longer one first, and ids at their end;
+   * else they are errors. Default false.
+   */
   readonly truncate?: boolean;
   readonly signal?: AbortSignal;
-  /** Told how many of the texts are done, each time some are. */
+  /** Told how many of the texts are done, after each step in which some were. What it throws ends the call. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
 }
 
@@ -65,7 +73,7 @@ export interface EncodingOptions {
 export interface Encoding {
   /** Token ids of the text, special tokens included. */
   readonly ids: readonly number[];
-  /** The vector, if `pooling` was asked for. */
+  /** f32 [dim], where there is a `pooling`. */
   readonly vector?: Float32Array;
   /** The outputs asked for, by name. */
   readonly outputs: Readonly<Record<string, EncodingOutput>>;
@@ -89,12 +97,11 @@ export interface EncoderLoadLimits {
   readonly maxInFlight?: number;
 }
 
-type WithoutLimits<T> = Omit<T, keyof EngineLimits | 'chatTemplate'>;
-
 /** Options of an encoder that runs in the calling thread. */
-export type LocalEncoderOptions = WithoutLimits<LocalLoadOptions> & EncoderLoadLimits;
+export interface LocalEncoderOptions
+  extends Omit<LocalLoadOptions, keyof EngineLimits | 'chatTemplate'>, EncoderLoadLimits {}
 
-export type EncoderOptions = WithoutLimits<LoadOptions> & EncoderLoadLimits;
+export interface EncoderOptions extends LocalEncoderOptions, Pick<LoadOptions, 'worker'> {}
 
 /** A snapshot of an encoder. */
 export interface EncoderStats extends Pick<
@@ -110,6 +117,14 @@ export interface EncoderStats extends Pick<
     readonly dim: number;
     /** Longest text in tokens; null where the model sets no limit. */
     readonly maxTokens: number | null;
+    /** What calls get that name neither `pooling` nor `outputs`, and texts whose call does not say `maxTokens`. */
+    readonly defaults: {
+      /** Missing: no vector. */
+      readonly pooling?: Pooling;
+      readonly normalize: boolean;
+      readonly outputs: readonly string[];
+      readonly maxTokens: number | null;
+    };
     /** Names that `outputs` can ask for. */
     readonly outputs: readonly string[];
     /** Names of the classes of a classification head, in the order of its logits. */

@@ -56,7 +56,7 @@ export function sequenceOf(
   { facts, plan, tokenizer }: InputContext,
 ): EncoderSequence {
   const { vocab, tokenTypes } = facts;
-  const { ids, typeIds, length } = tokensOf(where, input, plan, tokenizer);
+  const { ids, typeIds, length } = tokensOf(input, plan, tokenizer);
   if (length > plan.maxTokens && !plan.truncates) {
     throw new RequestError(
       `request: ${where} has ${length} tokens, expected at most ${plan.maxTokens}; set truncate: true to cut it off`,
@@ -87,7 +87,6 @@ interface Tokens {
 }
 
 function tokensOf(
-  where: string,
   input: EncoderInput,
   { maxTokens, truncates }: EncodingPlan,
   tokenizer: () => Tokenizer,

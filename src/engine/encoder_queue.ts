@@ -140,8 +140,9 @@ export class EncoderQueue {
         if (isLive()) this.#complete(oldest.batch, results);
         continue;
       }
-      const results = await this.#submit(residence.runner, batch, first.task);
-      if (results === undefined) continue;
+      const submitted = await this.#submit(residence.runner, batch, first.task);
+      if (submitted === undefined) continue;
+      const { results } = submitted;
       results.catch(() => undefined); // reported when its turn comes
       outstanding.push({ batch, results });
     }
@@ -152,7 +153,7 @@ export class EncoderQueue {
     runner: EncoderRunner,
     batch: readonly EncoderJob[],
     task: EncoderTask,
-  ): Promise<Promise<readonly EncoderResult[]> | undefined> {
+  ): Promise<{ readonly results: Promise<readonly EncoderResult[]> } | undefined> {
     try {
       return await runner.submit(
         batch.map(({ sequence }) => sequence),

@@ -21,10 +21,10 @@ export interface EncoderFacts extends Pick<
 export interface NamedOutput {
   /** The model's name for it. */
   readonly source: string;
-  readonly column?: number | undefined;
-  readonly per: 'token' | 'sequence';
-  /** Numbers in a row. */
-  readonly size: number;
+  /** Numbers in a row of that. */
+  readonly width: number;
+  /** Which of them this is; absent: it is all. */
+  readonly column?: number;
 }
 
 export interface EncodingPlan {
@@ -48,14 +48,12 @@ const POOLED: Readonly<Record<Pooling, string>> = {
 };
 
 /** Every name that `outputs` can ask for. An output whose columns have names is asked for by these. */
-export function namedOutputs(
-  outputs: EncoderModel['outputs'],
-): ReadonlyMap<string, NamedOutput> {
+export function namedOutputs(outputs: EncoderModel['outputs']): ReadonlyMap<string, NamedOutput> {
   return new Map(
-    Object.entries(outputs).flatMap(([source, { per, size, columns }]) =>
+    Object.entries(outputs).flatMap(([source, { size: width, columns }]) =>
       columns === undefined
-        ? [[source, { source, per, size }] as const]
-        : columns.map((name, column) => [name, { source, column, per, size: 1 }] as const),
+        ? [[source, { source, width }] as const]
+        : columns.map((name, column) => [name, { source, width, column }] as const),
     ),
   );
 }
@@ -151,7 +149,7 @@ function pickOutputs(
     names.map((name) => {
       const output = known.get(name);
       if (output !== undefined) return [name, output];
-      const isHead = name === 'pooler_output' || /logits$/.test(name);
+      const isHead = name === 'pooler_output' || name.endsWith('logits');
       throw new RequestError(
         `request: outputs asks for "${name}", but this ${architecture} gives only: ${[...known.keys()].join(', ')}` +
           (isHead ? `; use a checkpoint with the head that gives ${name}` : ''),

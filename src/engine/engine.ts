@@ -78,7 +78,7 @@ export class LocalEngine implements Engine {
 
   #alive(): EngineParts {
     if (this.#parts === undefined) {
-      throw new DisposedError('engine: disposed; load the model again');
+      throw new DisposedError();
     }
     return this.#parts;
   }

@@ -38,7 +38,10 @@ export interface LoadModelOptions {
  *
  * @throws {ConfigError} if it is missing or no JSON object
  */
-async function readModelConfig(source: ModelSource, signal?: AbortSignal): Promise<ConfigReader> {
+export async function readModelConfig(
+  source: ModelSource,
+  signal?: AbortSignal,
+): Promise<ConfigReader> {
   const fail = (message: string, options?: ErrorOptions): ConfigError =>
     new ConfigError(`config.json: ${message}`, options);
   const json = await readJson(source, 'config.json', fail, signal);
@@ -48,15 +51,6 @@ async function readModelConfig(source: ModelSource, signal?: AbortSignal): Promi
     );
   }
   return new ConfigReader(json);
-}
-
-/**
- * Reads what a model is for.
- *
- * @throws as {@link openModel}
- */
-export async function readKind(source: ModelSource, signal?: AbortSignal): Promise<ModelKind> {
-  return kindOf(await readModelConfig(source, signal));
 }
 
 /** What the files of a model say. */

@@ -46,6 +46,8 @@ export class Residency<Model, R extends StepRunner> {
   #residence: Residence<Model, R>;
   /** The residence that the loop works on, while it does. */
   #worksOn: Residence<Model, R> | undefined;
+  /** There is more to do than the loop may have seen. */
+  #hasMore = false;
   #recovery: Recovery<Model> | undefined;
   /** Settles when a recovery under way has ended; never rejects. */
   #recovering: Promise<void> | undefined;
@@ -106,6 +108,7 @@ export class Residency<Model, R extends StepRunner> {
   /** Starts the loop of work, unless it runs; while a lost device is being replaced it starts on the new one. */
   start(): void {
     const residence = this.#residence;
+    this.#hasMore = true;
     if (this.#worksOn === residence || !this.isLive(residence)) return;
     this.#worksOn = residence;
     void this.#work(residence);
@@ -120,7 +123,7 @@ export class Residency<Model, R extends StepRunner> {
 
   /** Ends everything with {@link DisposedError} and frees the GPU, also in the middle of a recovery. */
   async dispose(): Promise<void> {
-    const error = new DisposedError('engine: disposed; load the model again');
+    const error = new DisposedError();
     this.#fail(error);
     this.#recovery?.stop(error);
     await this.#recovering;
@@ -132,9 +135,13 @@ export class Residency<Model, R extends StepRunner> {
   /** Never rejects. */
   async #work(residence: Residence<Model, R>): Promise<void> {
     try {
-      // A caller that adds several requests in a row gets them into the same step.
-      await Promise.resolve();
-      await this.#resident.work(residence);
+      // More may come after the loop has found nothing left and before its end is known here.
+      while (this.#hasMore && this.isLive(residence)) {
+        this.#hasMore = false;
+        // A caller that adds several requests in a row gets them into the same step.
+        await Promise.resolve();
+        await this.#resident.work(residence);
+      }
     } catch (error) {
       // After a loss or the end the GPU calls under way fail too; that is known.
       if (this.isLive(residence)) {

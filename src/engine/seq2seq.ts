@@ -77,6 +77,10 @@ export class LocalSeq2Seq implements Seq2Seq {
     inputs: readonly Seq2SeqInput[],
     params?: Seq2SeqParams & { readonly stream?: false },
   ): Promise<Seq2SeqResult[]>;
+  generate(
+    inputs: Seq2SeqInput | readonly Seq2SeqInput[],
+    params?: Seq2SeqParams,
+  ): Promise<Seq2SeqResult | Seq2SeqResult[] | AsyncIterableIterator<Seq2SeqChunk>>;
   async generate(
     inputs: Seq2SeqInput | readonly Seq2SeqInput[],
     params: Seq2SeqParams = {},
@@ -126,7 +130,7 @@ export class LocalSeq2Seq implements Seq2Seq {
 
   #alive(): Parts {
     if (this.#parts === undefined) {
-      throw new DisposedError('seq2seq: disposed; load the model again');
+      throw new DisposedError();
     }
     return this.#parts;
   }

@@ -31,6 +31,10 @@ export interface Seq2Seq {
     inputs: readonly Seq2SeqInput[],
     options?: Seq2SeqParams & { readonly stream?: false },
   ): Promise<Seq2SeqResult[]>;
+  generate(
+    inputs: Seq2SeqInput | readonly Seq2SeqInput[],
+    options?: Seq2SeqParams,
+  ): Promise<Seq2SeqResult | Seq2SeqResult[] | AsyncIterableIterator<Seq2SeqChunk>>;
   /** Text to token ids, with what the model expects round it unless told otherwise. */
   tokenize(text: string, options?: EncodeOptions): Promise<number[]>;
   /** Token ids to text. @throws {RequestError} if an id is not a non-negative integer */

@@ -172,7 +172,7 @@ function readInput(
   truncates: boolean,
   { tokenizer, vocab, limits: { inputLength } }: Seq2SeqFacts,
 ): readonly number[] {
-  const most = truncates ? inputLength : Infinity;
+  const most = truncates ? inputLength : undefined;
   const ids = readIds(input, name, most, tokenizer);
   checkTokenIds(name, ids, vocab);
   if (ids.length >= 1 && ids.length <= inputLength) return ids.map(Number);
@@ -187,10 +187,10 @@ function readInput(
 function readIds(
   input: unknown,
   name: string,
-  most: number,
+  most: number | undefined,
   tokenizer: () => Tokenizer,
 ): readonly unknown[] {
-  if (typeof input === 'string') return tokenizer().encode(input).slice(0, most);
+  if (typeof input === 'string') return tokenizer().encodePair(input, undefined, most).ids;
   const ids = isRecord(input) ? input['ids'] : undefined;
   if (Array.isArray(ids)) return ids.slice(0, most);
   throw new RequestError(

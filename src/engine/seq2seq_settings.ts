@@ -87,6 +87,7 @@ function readSettings(
   const sampled = { ...files.generationConfig, do_sample: true };
   const defaults = generationDefaults({ ...files, generationConfig: sampled }, wrong);
   const { maxTokens, eosIds } = defaults;
+  const maxLength = options.integer('max_length', 1, MOST);
   if ([...eosIds].some((id) => id >= vocab)) {
     throw wrong('eos_token_id', [...eosIds], `ids from 0 to ${vocab - 1}`);
   }
@@ -100,10 +101,7 @@ function readSettings(
     lengthPenalty: options.number('length_penalty', -100, 100) ?? 1,
     earlyStopping:
       options.read('early_stopping', isEarlyStopping, 'true, false or "never"') ?? false,
-    maxLength:
-      maxTokens === undefined
-        ? options.integer('max_length', 1, MOST)
-        : startIds.length + maxTokens,
+    maxLength: maxTokens === undefined ? maxLength : startIds.length + maxTokens,
     rules: readTokenRules(options, vocab),
   };
 }

@@ -25,7 +25,7 @@ export interface TypedIds {
 const textA: Piece = { text: 'A', type: 0 };
 
 /** Nothing round the texts. */
-export const PLAIN: PostProcessor = { single: [textA], pair: [textA, { text: 'B', type: 1 }] };
+const PLAIN: PostProcessor = { single: [textA], pair: [textA, { text: 'B', type: 1 }] };
 
 /** The same before and after every text; both texts are of type 0 and 1, or as `secondType` says. */
 export function roundTexts(

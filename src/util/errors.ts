@@ -130,12 +130,16 @@ export class DownloadError extends QuernError {
   }
 }
 
-/** The worker of an engine could not be started, or died. */
+/** The worker of a model could not be started, or died. */
 export class WorkerError extends QuernError {
   override readonly name = 'WorkerError';
 }
 
-/** The engine was disposed, or is being disposed, and takes no further work. */
+/** The model was disposed, or is being disposed, and takes no further work. */
 export class DisposedError extends QuernError {
   override readonly name = 'DisposedError';
+
+  constructor(message = 'model: disposed; load it again', options?: ErrorOptions) {
+    super(message, options);
+  }
 }

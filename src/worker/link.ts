@@ -4,7 +4,6 @@ import { holdLock, whenGone } from './lifetime.ts';
 import {
   CONNECT,
   PROTOCOL_VERSION,
-  type Kind,
   type ModelMethods,
   type ModelProgress,
   type Note,
@@ -31,7 +30,6 @@ interface Line {
 
 /** What a connection is for. */
 export interface LinkOptions {
-  readonly kind: Kind;
   readonly onRecovery: ((event: RecoveryEvent) => void) | undefined;
   /** Called when nothing is read from the page any more. */
   readonly onOver: () => void;
@@ -40,16 +38,14 @@ export interface LinkOptions {
 /** A page's connection to its model in a worker. */
 export class Link {
   readonly #line: Line;
-  readonly #kind: Kind;
   readonly #calls: Caller<ModelMethods, ModelProgress>;
   readonly #over: AbortController;
   /** Set once there is nobody to call. */
   #refusal: DisposedError | WorkerError | undefined;
   #disposal: Promise<void> | undefined;
 
-  private constructor(line: Line, over: AbortController, { kind, onRecovery }: LinkOptions) {
+  private constructor(line: Line, over: AbortController, { onRecovery }: LinkOptions) {
     this.#line = line;
-    this.#kind = kind;
     this.#over = over;
     this.#calls = new Caller(line.port);
     const { signal } = over;
@@ -141,7 +137,7 @@ export class Link {
 
   async #leave(): Promise<void> {
     const isDead = this.#refusal !== undefined;
-    this.#refusal = new DisposedError(`${this.#kind}: disposed; load the model again`);
+    this.#refusal = new DisposedError();
     if (isDead) return;
     this.#calls.failAll(this.#refusal);
     const farewell = this.#calls.call('dispose', []).catch(() => undefined);

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { LoadOptions } from '../engine/api.ts';
 import { RequestError } from '../util/errors.ts';
 import {
   absoluteLocation,
@@ -11,7 +10,7 @@ import {
   isModelSource,
   type ModelLocation,
 } from '../weights/sources/resolve.ts';
-import type { Kind, LoadOptionsByKind, PostedLocation, PostedOptions } from './protocol.ts';
+import type { Kind, PostedLocation, PostedOptions, RemoteOptions } from './protocol.ts';
 import { remoteSource, serveSource } from './source.ts';
 
 /** A location on its way to a worker. */
@@ -69,9 +68,6 @@ export function receiveLocation(location: PostedLocation): ModelLocation {
       return remoteSource(location.name, location.canList, location.port);
   }
 }
-
-/** What a model in a worker is loaded with. */
-export type RemoteOptions<K extends Kind> = LoadOptionsByKind[K] & Pick<LoadOptions, 'worker'>;
 
 /**
  * The options that go to the worker.

@@ -6,7 +6,13 @@
  *
  * @module
  */
-import type { Engine, LoadProgress, LocalLoadOptions, RecoveryEvent } from '../engine/api.ts';
+import type {
+  Engine,
+  LoadOptions,
+  LoadProgress,
+  LocalLoadOptions,
+  RecoveryEvent,
+} from '../engine/api.ts';
 import type {
   Encoder,
   EncoderInput,
@@ -80,10 +86,13 @@ export type PostedLocation =
       readonly port: MessagePort;
     };
 
+/** What a model in a worker is loaded with. */
+export type RemoteOptions<K extends Kind> = LoadOptionsByKind[K] & Pick<LoadOptions, 'worker'>;
+
 /** Options without what stays in the page: functions, signals and the GPU. */
 export type PostedOptions<K extends Kind> = Omit<
-  LoadOptionsByKind[K],
-  'gpu' | 'signal' | 'onProgress' | 'onRecovery'
+  RemoteOptions<K>,
+  'worker' | 'gpu' | 'signal' | 'onProgress' | 'onRecovery'
 >;
 
 /** What a page can call; see `Engine`, `Encoder` and `Seq2Seq`. */
@@ -100,11 +109,11 @@ export interface ModelMethods {
   ): Completion | AsyncIterableIterator<CompletionChunk>;
   encode(
     inputs: EncoderInput | readonly EncoderInput[],
-    options: Omit<EncodingOptions, 'signal' | 'onProgress'> | undefined,
+    options: Omit<EncodingOptions, 'signal' | 'onProgress'>,
   ): Encoding | Encoding[];
   generate(
     inputs: Seq2SeqInput | readonly Seq2SeqInput[],
-    params: Omit<Seq2SeqParams, 'signal'> | undefined,
+    params: Omit<Seq2SeqParams, 'signal'>,
   ): Seq2SeqResult | Seq2SeqResult[] | AsyncIterableIterator<Seq2SeqChunk>;
   tokenize(text: string, options: EncodeOptions | undefined): number[];
   detokenize(ids: readonly number[], options: DecodeOptions | undefined): string;

@@ -5,9 +5,11 @@ import type {
   Encoding,
   EncodingOptions,
 } from '../engine/encoder_api.ts';
+import { isRecord } from '../util/objects.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
-import { plainCopy } from './post.ts';
-import { loadRemotely, RemoteModel, takeSignal } from './remote_model.ts';
+import { loadRemotely, postInputs, RemoteModel, takeSignal } from './remote_model.ts';
+
+type Inputs = EncoderInput | readonly EncoderInput[];
 
 /** An encoder in a worker. */
 export class RemoteEncoder extends RemoteModel<'encoder'> implements Encoder {
@@ -18,16 +20,14 @@ export class RemoteEncoder extends RemoteModel<'encoder'> implements Encoder {
 
   encode(input: EncoderInput, options?: EncodingOptions): Promise<Encoding>;
   encode(inputs: readonly EncoderInput[], options?: EncodingOptions): Promise<Encoding[]>;
-  async encode(
-    inputs: EncoderInput | readonly EncoderInput[],
-    options: EncodingOptions = {},
-  ): Promise<Encoding | Encoding[]> {
-    const { onProgress, ...rest } = options ?? {};
+  encode(inputs: Inputs, options?: EncodingOptions): Promise<Encoding | Encoding[]>;
+  async encode(inputs: Inputs, options: EncodingOptions = {}): Promise<Encoding | Encoding[]> {
+    const { onProgress, ...rest }: EncodingOptions = isRecord(options) ? options : {};
     const isFollowed = typeof onProgress === 'function';
-    const [posted, signal] = takeSignal(isFollowed ? rest : options, 'encode');
-    return this.link.call('encode', [plainCopy(inputs, 'encode'), posted], {
+    const [posted, signal] = takeSignal(isFollowed ? rest : options, 'request');
+    return this.link.call('encode', [postInputs(inputs), posted], {
       signal,
-      ...(isFollowed && { onProgress }),
+      onProgress: isFollowed ? onProgress : undefined,
     });
   }
 }

@@ -4,8 +4,8 @@ import { NoWebGpuError, RequestError } from '../util/errors.ts';
 import { describeValue, isRecord } from '../util/objects.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
 import { Link, type WorkerChoice } from './link.ts';
-import { plainCopy, postLocation, postOptions, type RemoteOptions } from './post.ts';
-import type { Kind, Models } from './protocol.ts';
+import { plainCopy, postLocation, postOptions } from './post.ts';
+import type { Kind, Models, RemoteOptions } from './protocol.ts';
 
 type Stats<K extends Kind> = Awaited<ReturnType<Models[K]['stats']>>;
 
@@ -68,7 +68,7 @@ async function loadIn<K extends Kind>(
   const { location, transfer, close } = postLocation(from);
   let link: Link | undefined;
   try {
-    link = await Link.open(choice, { kind, onRecovery, onOver: close }, signal);
+    link = await Link.open(choice, { onRecovery, onOver: close }, signal);
     await link.call('load', [kind, location, posted], { signal, onProgress, transfer });
     return link;
   } catch (error) {
@@ -105,4 +105,13 @@ export function takeSignal<P extends { readonly signal?: AbortSignal }>(
   return isSignal || signal === undefined
     ? [plainCopy(rest, where), signal]
     : [plainCopy(params, where), undefined];
+}
+
+/**
+ * Inputs in a form that can be posted.
+ *
+ * @throws {RequestError} if there is a function among them
+ */
+export function postInputs<T>(inputs: T): T {
+  return plainCopy({ inputs }, 'request').inputs;
 }

@@ -7,8 +7,7 @@ import type {
   Seq2SeqResult,
 } from '../engine/seq2seq_api.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
-import { plainCopy } from './post.ts';
-import { loadRemotely, RemoteModel, takeSignal } from './remote_model.ts';
+import { loadRemotely, postInputs, RemoteModel, takeSignal } from './remote_model.ts';
 
 type Inputs = Seq2SeqInput | readonly Seq2SeqInput[];
 type Whole = Seq2SeqParams & { readonly stream?: false };
@@ -25,11 +24,15 @@ export class RemoteSeq2Seq extends RemoteModel<'seq2seq'> implements Seq2Seq {
   generate(inputs: Inputs, params: Streamed): Promise<Chunks>;
   generate(input: Seq2SeqInput, params?: Whole): Promise<Seq2SeqResult>;
   generate(inputs: readonly Seq2SeqInput[], params?: Whole): Promise<Seq2SeqResult[]>;
+  generate(
+    inputs: Inputs,
+    params?: Seq2SeqParams,
+  ): Promise<Seq2SeqResult | Seq2SeqResult[] | Chunks>;
   async generate(
     inputs: Inputs,
     params: Seq2SeqParams = {},
   ): Promise<Seq2SeqResult | Seq2SeqResult[] | Chunks> {
-    const [posted, signal] = takeSignal(params, 'generate');
-    return this.link.call('generate', [plainCopy(inputs, 'generate'), posted], { signal });
+    const [posted, signal] = takeSignal(params, 'request');
+    return this.link.call('generate', [postInputs(inputs), posted], { signal });
   }
 }

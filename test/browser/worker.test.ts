@@ -14,7 +14,7 @@ const call = (page: Page, name: string, ...args: readonly unknown[]): Promise<Js
 const LONG = 450;
 const generated = (stats: Json): number => Number(stats['generated']);
 
-const DISPOSED = { type: 'DisposedError', message: 'engine: disposed; load the model again' };
+const DISPOSED = { type: 'DisposedError', message: 'model: disposed; load it again' };
 
 describeInBrowsers('an engine', (open, browser) => {
   const isChromium = browser === 'chromium';

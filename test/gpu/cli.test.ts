@@ -1,14 +1,19 @@
-import { beforeAll, describe, expect, it, type TestContext } from 'vitest';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import type { ChatCompletion, Completion } from '../../src/engine/openai.ts';
-import { Engine } from '../../src/index.ts';
+import { Encoder, Engine, Seq2Seq, type Seq2SeqResult } from '../../src/index.ts';
 import type { ParityReport } from '../../src/engine/inspect.ts';
 import type { BenchReport } from '../../src/cli/bench.ts';
+import type { EncodeReading } from '../../src/cli/encode_results.ts';
 import { main } from '../../src/cli/main.ts';
 import type { Plan } from '../../src/cli/plan.ts';
 import { Interrupted } from '../../src/cli/terminal.ts';
 import { openDirectory } from '../../src/node/directory.ts';
 import { openTestGpu, TEST_ADAPTERS } from '../support/adapters.ts';
 import { fakeTerminal } from '../unit/cli/fake_terminal.ts';
+import { bertTokenizerJson } from '../unit/tokenizer/tiny_tokenizers.ts';
 
 const CHAT = 'weights/tinychat';
 const FIXTURES = 'test/fixtures/conformance';
@@ -56,7 +61,7 @@ describe('quern parity', () => {
     });
     expect(absent).toMatchObject({ tensors: {}, greedy: null });
     expect(absent?.error).toContain('no such folder: there is nothing at this path');
-    expect(empty?.error).toContain('config.json: missing');
+    expect(empty?.error).toContain('expected.safetensors: missing');
   });
 
   it('prints a table, and fails what is outside of the tolerance', async (context) => {
@@ -132,10 +137,107 @@ describe('quern plan', () => {
     expect(plan.memory[0]).toMatchObject({
       kvTokens: stats.kvCache.pages * stats.kvCache.pageSize,
     });
-    expect(plan.memory.map(({ contextLength }) => contextLength)).toEqual([300, 512]);
+    expect(plan.memory).toMatchObject([{ contextLength: 300 }, { contextLength: 512 }]);
     expect(plan).toMatchObject({ fits: true, parameters: stats.model.parameters });
     const model = plan.download.files.find(({ name }) => name === 'model.safetensors');
     expect(model?.bytes).toBeGreaterThan(plan.weights['F16']?.bytes ?? Infinity);
+  });
+});
+
+describe('models of other kinds', () => {
+  const folders: string[] = [];
+  afterAll(() => {
+    for (const folder of folders) rmSync(folder, { recursive: true });
+  });
+  /** A fixture with a tokenizer of the words a to z. */
+  const withTokenizer = (fixture: string): string => {
+    const folder = mkdtempSync(join(tmpdir(), 'quern-'));
+    folders.push(folder);
+    cpSync(`${FIXTURES}/${fixture}`, folder, { recursive: true });
+    writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(bertTokenizerJson()));
+    return folder;
+  };
+
+  it('plan foretells the memory that an encoder takes for a text', async (context) => {
+    const dir = `${FIXTURES}/bert-mlm`;
+    const { exitCode, out } = await quern(context, 'plan', dir, '--json', '--input', '100');
+    expect(exitCode).toBe(0);
+    const plan: Plan = JSON.parse(out);
+    if (typeof gpu === 'string') throw new Error(gpu);
+    const encoder = await Encoder.load(openDirectory(dir), { gpu, selfTest: 'never' });
+    await encoder.encode({ ids: Array.from({ length: 100 }, () => 7) });
+    const { memory } = await encoder.stats();
+    await encoder.dispose();
+    expect(plan).toMatchObject({ kind: 'encoder', kvDtype: null, fits: true });
+    expect(plan.memory[0]).toMatchObject({ texts: 1, textLength: 100, bytes: memory });
+    expect(plan.memory.slice(1)).toMatchObject([
+      { texts: 1, textLength: 128, fits: true },
+      { textLength: 32, fits: true },
+    ]);
+    expect((await quern(context, 'plan', dir)).out).toContain('fits in the limits');
+  });
+
+  it('plan foretells the memory that an encoder-decoder takes for an input', async (context) => {
+    const dir = `${FIXTURES}/bart`;
+    const sizes = ['--context', '60', '--input', '90', '--kv', 'f32'];
+    const { exitCode, out } = await quern(context, 'plan', dir, '--json', ...sizes);
+    expect(exitCode).toBe(0);
+    const plan: Plan = JSON.parse(out);
+    if (typeof gpu === 'string') throw new Error(gpu);
+    const limits = { contextLength: 60, inputLength: 90, kvDtype: 'f32' } as const;
+    const options = { gpu, ...limits, selfTest: 'never' } as const;
+    const model = await Seq2Seq.load(openDirectory(dir), options);
+    await model.generate(
+      { ids: Array.from({ length: 90 }, () => 7) },
+      { max_new_tokens: 1, num_beams: 1 },
+    );
+    const { memory, kvCache } = await model.stats();
+    await model.dispose();
+    expect(plan).toMatchObject({ kind: 'seq2seq', kvDtype: 'f32', fits: true });
+    const kvTokens = kvCache.pages * kvCache.pageSize;
+    const planned = { contextLength: 60, inputLength: 90, kvTokens, bytes: memory };
+    expect(plan.memory[0]).toMatchObject(planned);
+    expect(plan.memory.slice(1)).toMatchObject([{ contextLength: 60, inputLength: 128 }]);
+    const tooLong = await quern(context, 'plan', dir, '--input', '129');
+    expect(tooLong).toMatchObject({ exitCode: 1 });
+    expect(tooLong.err).toContain('129, expected at most');
+  });
+
+  it('generate streams what the JSON result says, with beams and without', async (context) => {
+    const prompt = ['generate', withTokenizer('t5'), '--prompt', 'd e f', '--max-tokens', '6'];
+    for (const way of [[], ['--beams', '2'], ['--temperature', '0.8', '--seed', '1']]) {
+      const streamed = await quern(context, ...prompt, ...way, '--stats');
+      expect(streamed.exitCode).toBe(0);
+      expect(streamed.err).toMatch(/^5 input tokens, \d generated in .*\n(.*\n)*GPU memory/);
+      const json = await quern(context, ...prompt, ...way, '--json');
+      const result: Seq2SeqResult = JSON.parse(json.out);
+      expect(streamed.out).toBe(`${result.text}\n`);
+      expect(result.sequences).toHaveLength(1);
+      expect(result.score === undefined).toBe(way[0] !== '--beams');
+    }
+  });
+
+  it('encode prints what the head of a checkpoint says', async (context) => {
+    const texts = ['--text', 'a b [MASK]', '--text', 'c', '--json'];
+    const { exitCode, out } = await quern(context, 'encode', withTokenizer('bert-mlm'), ...texts);
+    expect(exitCode).toBe(0);
+    const [guessed, none]: EncodeReading[] = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(guessed).toMatchObject({ text: 'a b [MASK]', tokens: 5, masks: [{ position: 3 }] });
+    expect(guessed?.masks?.[0]?.guesses).toHaveLength(5);
+    expect(none).toEqual({ text: 'c', tokens: 3, masks: [] });
+
+    const dir = withTokenizer('bert-qa');
+    const pair = ['--text', 'a b', '--pair', 'c d e f'];
+    const answered = await quern(context, 'encode', dir, ...pair);
+    expect(answered.out).toMatch(/^"[c-f]( [c-f])*" +0\.\d+\n$/);
+    const alone = await quern(context, 'encode', dir, '--text', 'a b');
+    expect(alone).toMatchObject({ exitCode: 2, out: '' });
+    expect(alone.err).toContain('--pair is missing');
+    const pooled = await quern(context, 'encode', dir, '--text', 'a', '--pooling', 'first');
+    expect(pooled.out).toMatch(/^vector of 64( +-?\d+(\.\d+)?){8} +…\n$/);
   });
 });
 

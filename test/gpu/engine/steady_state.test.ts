@@ -3,23 +3,10 @@ import { expect, it, vi } from 'vitest';
 import { callsPer, countCalls } from '../../../src/cli/count_calls.ts';
 import { Engine, type LoadOptions } from '../../../src/index.ts';
 import { captureDevices } from '../../support/capture_devices.ts';
+import { CREATORS } from '../../support/creators.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 import { tinyModel } from '../../support/tiny_model.ts';
 import { CONFORMANCE, readModelJson } from '../../support/model_files.ts';
-
-/** Every way to create something on a device besides command encoders, which are how work is submitted. */
-const CREATORS = [
-  'createBuffer',
-  'createTexture',
-  'createSampler',
-  'createBindGroupLayout',
-  'createPipelineLayout',
-  'createBindGroup',
-  'createShaderModule',
-  'createComputePipeline',
-  'createComputePipelineAsync',
-  'createQuerySet',
-] as const satisfies readonly (keyof GPUDevice)[];
 
 const TOKENS = 40;
 

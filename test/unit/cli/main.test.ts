@@ -1,15 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { fitContext } from '../../../src/cli/bench.ts';
 import { main } from '../../../src/cli/main.ts';
-import { contextsToPlan } from '../../../src/cli/plan.ts';
+import { lengthsToPlan } from '../../../src/cli/plan_memory.ts';
 import { Interrupted } from '../../../src/cli/terminal.ts';
+import { CONFORMANCE } from '../../support/model_files.ts';
 import { fakeTerminal } from './fake_terminal.ts';
+
+const LLAMA = `${CONFORMANCE}/llama`;
+const BERT = `${CONFORMANCE}/bert-base`;
+const T5 = `${CONFORMANCE}/t5`;
 
 describe('main', () => {
   it('lists the commands', async () => {
     const terminal = fakeTerminal();
     expect(await main(['--help'], terminal)).toBe(0);
-    for (const name of ['generate', 'serve', 'parity', 'bench', 'plan']) {
+    for (const name of ['generate', 'encode', 'serve', 'parity', 'bench', 'plan']) {
       expect(terminal.written.out).toContain(`  ${name} `);
       const help = fakeTerminal();
       expect(await main([name, '--help'], help)).toBe(0);
@@ -32,6 +37,22 @@ describe('main', () => {
     [['generate', 'x', '--prompt', 'y', '--max-tokens', '0'], '--max-tokens: "0"'],
     [['generate', 'x', '--prompt', 'y', '--logit-bias', '5'], '--logit-bias: "5"'],
     [['generate', 'x', '--prompt', 'y', '--raw', '--system', 'z'], '--system needs the chat'],
+    [['generate', 'x', '--prompt', 'y', '--beams', 'many'], '--beams: "many"'],
+    [['generate', LLAMA, '--prompt', 'y', '--beams', '2'], '--beams is not for a decoder'],
+    [['generate', LLAMA, '--prompt', 'y', '--input', '2'], '--input is not for a decoder'],
+    [['generate', T5, '--prompt', 'y', '--raw'], '--raw is not for an encoder-decoder'],
+    [['generate', T5, '--prompt', 'y', '--stop', 'z'], '--stop is not for an encoder-decoder'],
+    [['generate', BERT, '--prompt', 'y'], `${BERT} is an encoder, expected a decoder or an`],
+    [['encode', 'x'], '--text is missing'],
+    [['encode', 'x', '--text', 'y', '--pooling', 'max'], '--pooling: "max", expected one of: mean'],
+    [['encode', 'x', '--text', 'y', '--text', 'z', '--pair', 'y'], '1 --pair and 2 --text'],
+    [['encode', T5, '--text', 'y'], 'is an encoder-decoder, expected an encoder; use'],
+    [['bench', BERT], 'is an encoder, expected a decoder; use'],
+    [['serve', T5, '--port', '0'], 'is an encoder-decoder, expected a decoder; use'],
+    [['plan', BERT, '--context', '9'], '--context is not for an encoder; use --input'],
+    [['plan', BERT, '--kv', 'f32'], '--kv is not for an encoder'],
+    [['plan', LLAMA, '--input', '9'], '--input is not for a decoder; use --context'],
+    [['plan', T5, '--input', '0'], '--input: "0", expected an integer'],
     [['bench', '--repetitions', '0'], '--repetitions: "0"'],
     [['serve', 'x', '--port', 'http'], '--port: "http", expected an integer'],
     [['serve', 'x', '--port', '0', '--api-key', ''], '--api-key: "", expected a text'],
@@ -76,14 +97,15 @@ describe('fitContext', () => {
   });
 });
 
-describe('contextsToPlan', () => {
+describe('lengthsToPlan', () => {
   it.each([
-    [undefined, 256, [256]],
-    [undefined, 1024, [1024]],
-    [undefined, 131_072, [4096, 1024, 16_384, 65_536, 131_072]],
-    [2000, 8192, [2000, 1024, 4096, 8192]],
-    [8192, 8192, [8192, 1024, 4096]],
-  ])('plans %s of %d', (asked, most, expected) => {
-    expect(contextsToPlan(asked, most)).toEqual(expected);
+    [256, 1024, 256, [256]],
+    [1024, 1024, 1024, [1024]],
+    [4096, 1024, 131_072, [4096, 1024, 16_384, 65_536, 131_072]],
+    [2000, 1024, 8192, [2000, 1024, 4096, 8192]],
+    [8192, 1024, 8192, [8192, 1024, 4096]],
+    [512, 128, 512, [512, 128]],
+  ])('plans %i, then from %i to %i', (first, least, longest, expected) => {
+    expect(lengthsToPlan(first, least, longest)).toEqual(expected);
   });
 });

@@ -8,17 +8,17 @@ const FLANKS = { sep: ['[SEP]', 3], cls: ['[CLS]', 2] };
 const BYTE_LEVEL = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true };
 const BERT = template('[CLS]:0 $A:0 [SEP]:0', '[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1');
 
-/** Text, pair, most tokens. */
-const INPUTS: readonly (readonly [string, string?, number?])[] = [
-  ['a b c'],
-  [''],
-  ['a b', 'c d'],
-  ['a b', ''],
-  ['a b c d e f', undefined, 4],
-  ['a b c d e', 'f g h', 8],
-  ['a b', 'c d e f g h', 8],
-  ['a b c d', 'e f g h', 8],
-];
+const INPUTS: readonly (readonly [text: string, pair?: string | undefined, maxTokens?: number])[] =
+  [
+    ['a b c'],
+    [''],
+    ['a b', 'c d'],
+    ['a b', ''],
+    ['a b c d e f', undefined, 4],
+    ['a b c d e', 'f g h', 8],
+    ['a b', 'c d e f g h', 8],
+    ['a b c d', 'e f g h', 8],
+  ];
 
 const BERT_TOKENS = 'CabcS CS CabScdS CabSS CabS CabcSfgS CabScdeS CabSefgS';
 const BERT_TYPES = '00000 00 0000111 00001 0000 00000111 00001111 00001111';

@@ -1,20 +1,25 @@
-import type { Engine, EngineStats, LocalLoadOptions } from '../../../src/engine/api.ts';
+import type { Encoding } from '../../../src/engine/encoder_api.ts';
 import { Stream } from '../../../src/engine/stream.ts';
 import { DisposedError, RequestError } from '../../../src/util/errors.ts';
 import type { ModelLocation } from '../../../src/weights/sources/resolve.ts';
 import { holdLock } from '../../../src/worker/lifetime.ts';
-import { EnginePool } from '../../../src/worker/pool.ts';
+import { ModelPool } from '../../../src/worker/pool.ts';
+import type { Kind, LoadOptionsByKind, Models } from '../../../src/worker/protocol.ts';
 import { serve, type Host } from '../../../src/worker/server.ts';
 
-/** An engine without a model: the test speaks for it. */
-export class FakeEngine {
+/** A model of every kind without weights: the test speaks for it. */
+export class FakeModel {
   readonly streams: Stream<unknown>[] = [];
   /** What it was asked, in order. */
   readonly asked: unknown[] = [];
   readonly signals: AbortSignal[] = [];
   disposals = 0;
 
-  create = async (params: { signal?: AbortSignal; stream?: boolean }): Promise<unknown> => {
+  create = async (params: {
+    signal?: AbortSignal;
+    stream?: boolean;
+    inputs?: unknown;
+  }): Promise<unknown> => {
     const { signal, ...rest } = params;
     if (!(signal instanceof AbortSignal)) throw new RequestError('request: signal is none');
     this.asked.push(rest);
@@ -28,47 +33,81 @@ export class FakeEngine {
     return params.stream === true ? stream : stream.next().then(({ value }) => value);
   };
 
-  asEngine(): Engine {
+  /** What `encode` gave, and what it told. */
+  readonly encodings: Encoding[] = [];
+  progress: ((progress: object) => void) | undefined;
+
+  encode = async (
+    inputs: unknown,
+    { onProgress, ...options }: { signal: AbortSignal; onProgress?: (progress: object) => void },
+  ): Promise<unknown> => {
+    if (onProgress !== undefined && typeof onProgress !== 'function') {
+      throw new RequestError('request: onProgress is bad', { param: 'onProgress' });
+    }
+    this.progress = onProgress;
+    onProgress?.({ done: 0, total: 1 });
+    await this.create({ inputs, ...options });
+    const vector = Float32Array.of(1, 2);
+    const data = Float32Array.of(3);
+    const outputs = { vector: { data: vector, rows: 1, size: 2 }, b: { data, rows: 1, size: 1 } };
+    const encoding = { ids: [5], vector, outputs };
+    this.encodings.push(encoding);
+    return Array.isArray(inputs) ? [encoding] : encoding;
+  };
+
+  asModel(): Models['engine'] & Models['encoder'] & Models['seq2seq'] {
     const requests = { create: this.create };
     return {
       chat: { completions: requests },
       completions: requests,
+      encode: this.encode,
+      generate: (inputs: unknown, params: Parameters<typeof this.create>[0]) =>
+        this.create({ inputs, ...params }),
       tokenize: async (text: string) => Array.from(text, (one) => one.codePointAt(0)),
       detokenize: async (ids: readonly number[]) => String.fromCodePoint(...ids),
-      stats: async () => ({ recoveries: 3 }) as EngineStats,
+      stats: async () => ({ recoveries: 3 }),
       dispose: async () => void this.disposals++,
-    } as unknown as Engine;
+    } as unknown as ReturnType<FakeModel['asModel']>;
   }
 }
 
 /** A load that the test lets succeed or fail. */
 export interface FakeLoad {
+  readonly kind: Kind;
   readonly from: ModelLocation;
-  readonly options: LocalLoadOptions;
-  readonly engine: FakeEngine;
+  readonly options: LoadOptionsByKind[Kind];
+  readonly model: FakeModel;
   finish(): void;
   fail(error: unknown): void;
 }
 
-/** A pool whose engines are fakes, and what it was asked to load. */
-export function fakePool(): { readonly pool: EnginePool; readonly loads: FakeLoad[] } {
+/** A pool whose models are fakes, and what it was asked to load. */
+export function fakePool(): { readonly pool: ModelPool; readonly loads: FakeLoad[] } {
   const loads: FakeLoad[] = [];
-  const pool = new EnginePool((from, options) => {
-    const engine = new FakeEngine();
-    options.onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
-    return new Promise((resolve, reject) => {
-      options.signal?.addEventListener('abort', () => reject(new DisposedError('load stopped')));
-      loads.push({
-        from,
-        options,
-        engine,
-        finish() {
-          options.onProgress?.({ phase: 'ready', loadedBytes: 0, totalBytes: 0 });
-          resolve(engine.asEngine());
-        },
-        fail: reject,
+  const loader =
+    <K extends Kind>(kind: K) =>
+    (from: ModelLocation, options: LoadOptionsByKind[K]): Promise<Models[K]> => {
+      const model = new FakeModel();
+      options.onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
+      return new Promise((resolve, reject) => {
+        options.signal?.addEventListener('abort', () => reject(new DisposedError('load stopped')));
+        loads.push({
+          kind,
+          from,
+          options,
+          model,
+          finish() {
+            options.onProgress?.({ phase: 'ready', loadedBytes: 0, totalBytes: 0 });
+            resolve(model.asModel());
+          },
+          fail: reject,
+        });
       });
-    });
+    };
+  const pool = new ModelPool({
+    engine: loader('engine'),
+    encoder: loader('encoder'),
+    seq2seq: loader('seq2seq'),
   });
   return { pool, loads };
 }
@@ -77,7 +116,7 @@ export function fakePool(): { readonly pool: EnginePool; readonly loads: FakeLoa
 export class FakeWorker extends EventTarget {
   readonly #host: Host;
 
-  constructor(pool: EnginePool, isShared = false) {
+  constructor(pool: ModelPool, isShared = false) {
     super();
     this.#host = { pool, isShared, lock: holdLock() };
   }

@@ -14,14 +14,29 @@ function needs(file: URL, found: Set<string> = new Set()): ReadonlySet<string> {
   return found;
 }
 
-it('a page whose engine is in a worker fetches no engine code', () => {
-  const pathsFor = (path: string): readonly string[] =>
-    [...needs(new URL(path, SOURCES))].map((href) => href.slice(SOURCES.href.length));
-  const client = pathsFor('worker/client.ts');
-  expect(client).toContain('worker/rpc.ts');
-  const engine = client.filter((path) => /^(engine|gpu|kernels|nn|models|tokenizer)\//.test(path));
-  expect(engine).toEqual(['engine/stream.ts']);
+const pathsFor = (path: string): readonly string[] =>
+  [...needs(new URL(path, SOURCES))].map((href) => href.slice(SOURCES.href.length));
+
+it.each(['engine', 'encoder', 'seq2seq'])(
+  'a page whose %s is in a worker fetches no code of it',
+  (kind) => {
+    const client = pathsFor(`worker/remote_${kind}.ts`);
+    expect(client).toContain('worker/rpc.ts');
+    const engine = client.filter((path) =>
+      /^(engine|gpu|kernels|nn|models|tokenizer)\//.test(path),
+    );
+    expect(engine).toEqual(['engine/stream.ts']);
+  },
+);
+
+it('a page fetches next to nothing before it loads a model', () => {
+  expect(pathsFor('load.ts')).toEqual(['load.ts', 'util/errors.ts', 'util/objects.ts']);
   // The pattern above does find what there is.
   expect(pathsFor('worker/worker.ts').length).toBeGreaterThan(50);
-  expect(pathsFor('load.ts')).toEqual(['load.ts', 'util/errors.ts', 'util/objects.ts']);
+});
+
+it('a worker is one file, which Vite before 8 can build: there is no import() in it', () => {
+  for (const path of pathsFor('worker/worker.ts').filter((one) => one.endsWith('.ts'))) {
+    expect(readFileSync(new URL(path, SOURCES), 'utf8'), path).not.toMatch(/\bimport\((?!\))/);
+  }
 });

@@ -27,7 +27,7 @@ async function open() {
   await until(() => loads.length === 1);
   loads[0]?.finish();
   const remote = await loading;
-  const local = loads[0]?.engine;
+  const local = loads[0]?.model;
   if (local === undefined) throw new Error('nothing was loaded');
   return { remote, local, worker, loads };
 }
@@ -337,7 +337,7 @@ describe('pages that share an engine', () => {
     });
     expect(late).toEqual(['ready']);
     expect(loads.length).toBe(1);
-    const [{ engine }] = [loads[0] ?? expect.fail()];
+    const { model: engine } = loads[0] ?? expect.fail();
 
     const streams: AsyncIterableIterator<unknown>[] = [];
     for (const one of engines) {
@@ -390,7 +390,7 @@ describe('pages that share an engine', () => {
     loads[1]?.finish();
     const old = await loading;
     const stream = await old.completions.create({ prompt: '', stream: true });
-    loads[1]?.engine.streams[0]?.fail(new DeviceLostError('lost'));
+    loads[1]?.model.streams[0]?.fail(new DeviceLostError('lost'));
     await expect(stream.next()).rejects.toThrow(DeviceLostError);
     void load();
     await until(() => loads.length === 3);

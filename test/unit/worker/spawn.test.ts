@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Engine } from '../../../src/load.ts';
 import { NoWebGpuError, WorkerError } from '../../../src/util/errors.ts';
-import { PROTOCOL_VERSION, type EngineMethods } from '../../../src/worker/protocol.ts';
+import { PROTOCOL_VERSION, type ModelMethods } from '../../../src/worker/protocol.ts';
 import { Caller } from '../../../src/worker/rpc.ts';
 import { serve } from '../../../src/worker/server.ts';
 import { spawnSharedWorker, spawnWorker } from '../../../src/worker/spawn.ts';
@@ -46,7 +46,7 @@ describe('workers that the engine starts', () => {
     const engine = await loadOwn(true);
     expect(worker.terminate).not.toHaveBeenCalled();
     await engine.dispose();
-    expect(own.loads[0]?.engine.disposals).toBe(1);
+    expect(own.loads[0]?.model.disposals).toBe(1);
     expect(worker.terminate).toHaveBeenCalledOnce();
   });
 
@@ -91,7 +91,7 @@ describe('versions', () => {
     const { port1, port2 } = new MessageChannel();
     const { pool } = fakePool();
     serve(port1, { isShared: false, pool, lock: Promise.resolve(undefined) });
-    const calls = new Caller<EngineMethods>(port2);
+    const calls = new Caller<ModelMethods>(port2);
     port2.start();
     expect(await calls.call('open', [PROTOCOL_VERSION, undefined])).toEqual({ lock: undefined });
     await expect(calls.call('open', [PROTOCOL_VERSION + 1, undefined])).rejects.toThrow(
