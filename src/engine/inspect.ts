@@ -54,8 +54,12 @@ const PAGE_SIZE = 16;
  * continuation. A model that cannot be run is reported, not thrown. Kernels are those that the device chooses by itself:
  * one that the self-test of `Engine.load` would drop is run, too, so that it shows.
  *
- * The file: `input_ids` [batch, tokens] and optionally `attention_mask`; `hidden_states.i` and `logits`
- * [batch, tokens, size]; `prompt_ids` and `greedy_ids` [1, tokens].
+ * The file holds `input_ids` [batch, tokens] and, where there are any, `attention_mask` (0: padding, on the right),
+ * `token_type_ids` and `decoder_input_ids`; outputs by their names in Transformers, such as `hidden_states.i`, `logits`,
+ * `last_hidden_state`, `pooler_output` or `start_logits`, [batch, tokens, size] or [batch, size]; `prompt_ids` and
+ * `greedy_ids` [1, tokens]: of a decoder what it says to the prompt, of an encoder-decoder all its decoder's tokens, to the
+ * first input. Greedy ids go on past an EOS; an encoder-decoder's are under the rules of generation_config.json, where
+ * there is one.
  *
  * @param dir - name for the report
  * @throws `signal.reason` when aborted
@@ -101,22 +105,21 @@ async function compareAny(
   options: ParityOptions,
 ): Promise<Comparison> {
   const { signal } = options;
-  const expected = await readExpected(source, signal);
-  const compare = await openAnyModel(
+  const compare = await openAnyModel<(expected: Reference) => Promise<Comparison>>(
     source,
     {
-      decoder: (opened) => async () =>
+      decoder: (opened) => async (expected) =>
         compareDecoder(device, await uploadModel(opened, device, { signal }), expected, options),
-      encoder: (opened) => async () =>
+      encoder: (opened) => async (expected) =>
         compareEncoder(device, await uploadModel(opened, device, { signal }), expected),
-      seq2seq: (opened) => async () => {
+      seq2seq: (opened) => async (expected) => {
         const model = await uploadModel(opened, device, { signal });
         return compareSeq2Seq(device, model, opened, expected, options);
       },
     },
     signal,
   );
-  return compare();
+  return compare(await readExpected(source, signal));
 }
 
 async function compareDecoder(

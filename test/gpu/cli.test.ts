@@ -61,7 +61,7 @@ describe('quern parity', () => {
     });
     expect(absent).toMatchObject({ tensors: {}, greedy: null });
     expect(absent?.error).toContain('no such folder: there is nothing at this path');
-    expect(empty?.error).toContain('expected.safetensors: missing');
+    expect(empty?.error).toContain('config.json: missing');
   });
 
   it('prints a table, and fails what is outside of the tolerance', async (context) => {
