@@ -6,7 +6,8 @@ import { divCeil, roundUp } from '../util/arith.ts';
 import type { ModelSource } from '../weights/source.ts';
 import { GREEDY } from './core/sampling.ts';
 import { EncoderRunner } from './encoder_runner.ts';
-import { Generator, type Generation } from './generator.ts';
+import type { Generation } from './generation.ts';
+import { Generator } from './generator.ts';
 import { resolveLimits } from './limits.ts';
 import { openAnyModel, uploadModel, type ModelFiles } from './model.ts';
 import {

@@ -2,7 +2,8 @@ import type { SampleResult } from '../kernels/sample.ts';
 import type { DetokenizerStream } from '../tokenizer/detokenizer.ts';
 import { StopStrings } from '../tokenizer/stop_strings.ts';
 import type { FinishReason, Timings, Usage } from './openai.ts';
-import type { GenerationHandle, Generator } from './generator.ts';
+import type { GenerationHandle } from './generation.ts';
+import type { Generator } from './generator.ts';
 import { seedOf, type ResolvedParams } from './params.ts';
 
 /** New text of one reply. */

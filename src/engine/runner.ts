@@ -1,5 +1,4 @@
 import type { Device } from '../gpu/device.ts';
-import { ReadbackRing } from '../gpu/readback.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import type { Recording } from '../gpu/recording.ts';
 import type { Region } from '../gpu/state_buffer.ts';
@@ -7,20 +6,8 @@ import type { Counts, Dim, Tensor } from '../gpu/tensor.ts';
 import { PassTimer } from '../gpu/timing.ts';
 import { createKvLayer, type KvLayer } from '../kernels/kv_cache.ts';
 import { FEW_ROWS } from '../kernels/matmul.ts';
-import {
-  decodeSampleRow,
-  HISTORY_PROMPT,
-  sample,
-  SAMPLE_RESULT_WORDS,
-  type SampleMemory,
-  type SampleResult,
-} from '../kernels/sample.ts';
-import {
-  BEAM_RESULT_WORDS,
-  beamCandidates,
-  decodeBeamRow,
-  type BeamCandidate,
-} from '../kernels/beam_candidates.ts';
+import { HISTORY_PROMPT, sample, type SampleMemory } from '../kernels/sample.ts';
+import { beamCandidates } from '../kernels/beam_candidates.ts';
 import { copyPages } from '../kernels/copy_pages.ts';
 import { gatherRows } from '../kernels/gather_rows.ts';
 import type { Decoder, Seq2SeqModel } from '../models/family.ts';
@@ -32,6 +19,7 @@ import { EncoderBatches } from './encoder_batches.ts';
 import type { ResolvedLimits } from './limits.ts';
 import type { RunnerTotals, StepRunner } from './residency.ts';
 import type { TableWidths } from './step_regions.ts';
+import { BEAMS, SAMPLES, StepResults, type EntryResult } from './step_results.ts';
 import {
   fillPages,
   StepState,
@@ -40,18 +28,8 @@ import {
   type TableRows,
 } from './step_state.ts';
 
-/** Names under which a recording keeps the sampler's results, and those of beams. */
-const RESULTS = 'results';
-const BEAMS = 'beams';
-
 /** An encoder's task whose result is only stored for the decoder. */
 const STORE = { outputs: [], selects: false };
-
-/** What one entry of a step brought, if it sampled: a token, or the candidates of a beam. */
-export interface EntryResult {
-  readonly sample?: SampleResult;
-  readonly candidates?: readonly BeamCandidate[];
-}
 
 /** What a step needs to know of its requests. */
 export interface StepSource extends TableRows {
@@ -73,7 +51,7 @@ export class Runner implements StepRunner {
   readonly #state: StepState;
   readonly #layers: readonly KvLayer[];
   readonly #memory: SampleMemory;
-  readonly #ring: ReadbackRing;
+  readonly #results: StepResults;
   /** The encoder whose results the decoder attends to, if it has one. */
   readonly #encoders: EncoderBatches | undefined;
   /** Tokens a recording is made for: one stream, as many as the few-row kernels take, and the most. */
@@ -112,16 +90,17 @@ export class Runner implements StepRunner {
       history: device.createTensor('state', 'token history', 'u32', history),
       lastTokens: device.createTensor('state', 'last tokens', 'u32', [maxSequences]),
     };
-    let resultWords = SAMPLE_RESULT_WORDS;
     if ('decoder' in model) {
-      resultWords += BEAM_RESULT_WORDS;
       this.#encoders = new EncoderBatches(device, model.encoder, {
         crossWidth: widths.crossTableWidth,
         use: (hidden, step, attention) =>
           model.storeCross(hidden, step, { attention, kv: (layer) => this.#layer(layer) }),
       });
     }
-    this.#ring = new ReadbackRing(device, maxInFlight + 1, maxSequences * resultWords * 4);
+    this.#results = new StepResults(device, limits, {
+      vocab: decoder.vocab,
+      hasBeams: 'decoder' in model,
+    });
     if (limits.measureGpuTime) this.#timer = PassTimer.create(device, maxInFlight + 1);
   }
 
@@ -191,39 +170,10 @@ export class Runner implements StepRunner {
     this.#steps += 1;
     pass.end();
     const readTime = this.#timer?.copy(encoder);
-    const readResults = this.#copyResults(encoder, recording, counts);
+    const readResults = this.#results.copy(encoder, recording, counts, planned);
     gpu.queue.submit([encoder.finish()]);
     const timed = readTime?.().then((ms) => (this.#gpuMs += ms));
-    const topCounts = planned.map(({ sampling }) =>
-      Math.min(sampling.topLogprobs ?? 0, this.#decoder.vocab),
-    );
-    const results =
-      readResults === undefined
-        ? gpu.queue.onSubmittedWorkDone().then(() => planned.map(() => ({})))
-        : readResults((bytes) => decodeResults(planned, bytes, topCounts));
-    return { results: Promise.all([results, timed]).then(([result]) => result) };
-  }
-
-  /**
-   * Encodes the reading of the sampler's results, up to the last row's id where no log-probabilities were asked for, and
-   * of the beams' candidates; undefined if the step samples nothing.
-   */
-  #copyResults(
-    encoder: GPUCommandEncoder,
-    recording: Recording,
-    { samples, candidates }: Counts,
-  ): ReturnType<ReadbackRing['copy']> | undefined {
-    const results = recording.kept(RESULTS);
-    const beams = recording.kept(BEAMS);
-    if (samples === 0 || results === undefined) return undefined;
-    const needsAll = candidates > 0 || beams !== undefined;
-    const lastRowWords = needsAll ? SAMPLE_RESULT_WORDS : 2;
-    const ranges = [{ ...results, size: ((samples - 1) * SAMPLE_RESULT_WORDS + lastRowWords) * 4 }];
-    if (beams !== undefined) ranges.push({ ...beams, size: samples * BEAM_RESULT_WORDS * 4 });
-    return this.#ring.copy(
-      encoder,
-      ...ranges.map(({ buffer, offset = 0, size }) => ({ buffer, offset, size })),
-    );
+    return { results: Promise.all([readResults(), timed]).then(([results]) => results) };
   }
 
   /**
@@ -327,7 +277,7 @@ export class Runner implements StepRunner {
     // Only beams share pages that they go on to write.
     if (hasBeams) for (const kv of this.#layers) copyPages(recorder, regions.copies.tensor, kv);
     const logits = this.#decoder.forward(step);
-    if (!inspects) recorder.keep(RESULTS, sample(logits, this.#state.sampling, this.#memory));
+    if (!inspects) recorder.keep(SAMPLES, sample(logits, this.#state.sampling, this.#memory));
     if (hasBeams) recorder.keep(BEAMS, beamCandidates(logits, this.#state.beams));
     return recorder.finish();
   }
@@ -353,22 +303,4 @@ export class Runner implements StepRunner {
     if (memory.kind !== 'buffer') return;
     this.#device.gpu.queue.writeBuffer(memory.buffer, slot * words.byteLength, words);
   }
-}
-
-function decodeResults(
-  planned: readonly PlannedEntry[],
-  bytes: ArrayBuffer,
-  topCounts: readonly number[],
-): readonly EntryResult[] {
-  const samples = planned.filter(({ entry }) => entry.samples).length;
-  const beamsAt = samples * SAMPLE_RESULT_WORDS * 4;
-  let row = 0;
-  return planned.map(({ entry, rules }, i) => {
-    if (!entry.samples) return {};
-    const at = row;
-    row += 1;
-    return rules === undefined
-      ? { sample: decodeSampleRow(bytes, at, topCounts[i] ?? 0) }
-      : { candidates: decodeBeamRow(bytes.slice(beamsAt), at, rules.count) };
-  });
 }

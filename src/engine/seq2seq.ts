@@ -60,7 +60,10 @@ export class LocalSeq2Seq implements Seq2Seq {
         tokenizer: (): Tokenizer => tokenizer ?? failMissing(source),
         createStream: (options) => (startIds) =>
           tokenizer?.createStream(options, startIds) ?? NO_TEXT,
-        ...{ settings, limits, generator, kernels },
+        settings,
+        limits,
+        generator,
+        kernels,
       });
     });
   }

@@ -1,7 +1,8 @@
 import type { DetokenizerStream } from '../tokenizer/detokenizer.ts';
 import { BeamSearch, candidatesPerBeam, type BeamCandidate } from './core/beam_search.ts';
 import { forcedToken, tokenRules } from './core/token_rules.ts';
-import type { GenerationHandle, Generator } from './generator.ts';
+import type { GenerationHandle } from './generation.ts';
+import type { Generator } from './generator.ts';
 import type { Seq2SeqChunk, Seq2SeqResult, Seq2SeqSequence } from './seq2seq_api.ts';
 import type { Seq2SeqJob } from './seq2seq_params.ts';
 import { ruledSampling } from './seq2seq_sampling.ts';

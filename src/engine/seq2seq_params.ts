@@ -87,7 +87,11 @@ export function resolveJobs(
   const { temperature, topK, topP, minP, repetitionPenalty } = settings;
   const sampling: SamplingParams = {
     ...GREEDY,
-    ...{ temperature, topK, topP, minP, repetitionPenalty },
+    temperature,
+    topK,
+    topP,
+    minP,
+    repetitionPenalty,
     seed: seedOf(seed, 0),
   };
   const { startIds, eosIds } = settings;

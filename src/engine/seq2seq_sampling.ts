@@ -5,7 +5,7 @@ import {
   type TokenRuleSettings,
 } from './core/token_rules.ts';
 import { GREEDY, type SamplingParams } from './core/sampling.ts';
-import type { Generation, RuledSampling } from './generator.ts';
+import type { Generation, RuledSampling } from './generation.ts';
 import type { ModelFiles } from './model.ts';
 import { settingsReader } from './seq2seq_settings.ts';
 

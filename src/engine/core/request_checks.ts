@@ -68,13 +68,13 @@ export function checkBeams(
   if (window !== undefined) {
     throw new RequestError(
       `request: numBeams is ${numBeams}, but the model has a sliding window, which beams cannot share; use sampling`,
-      { param: 'numBeams' },
+      { param: 'num_beams' },
     );
   }
   if (numBeams > maxSequences) {
     throw new RequestError(
       `request: numBeams is ${numBeams}, but at most ${maxSequences} sequences run at once; use fewer or raise maxSequences`,
-      { param: 'numBeams' },
+      { param: 'num_beams' },
     );
   }
   const maxLength = Math.min(prompt.length + maxTokens, contextLength + 1);
@@ -89,7 +89,7 @@ export function checkBeams(
       `request: ${numBeams} beams of ${prompt.length} tokens and up to ${maxLength - prompt.length} more need ` +
         `${numBeams} times ${beamBlocks} pages and ${crossBlocks} for the encoder's output, ` +
         `the KV cache has ${numBlocks}; ${advice} or enlarge the cache`,
-      { param: 'numBeams' },
+      { param: 'num_beams' },
     );
   }
   return maxLength;

@@ -5,7 +5,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { GREEDY, type SamplingParams } from '../../../src/engine/core/sampling.ts';
-import { Generator, type GenerationHandle } from '../../../src/engine/generator.ts';
+import type { GenerationHandle } from '../../../src/engine/generation.ts';
+import { Generator } from '../../../src/engine/generator.ts';
 import { resolveLimits, type EngineLimits } from '../../../src/engine/limits.ts';
 import { openModel, uploadModel } from '../../../src/engine/model.ts';
 import { openDevice, type Device } from '../../../src/gpu/device.ts';

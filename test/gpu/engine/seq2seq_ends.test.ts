@@ -131,7 +131,8 @@ describeOnGpus('an encoder-decoder', (gpu) => {
     const { gpu: capturing, devices } = captureDevices(gpu());
     const events: RecoveryEvent[] = [];
     const model = await Seq2Seq.load(tinySeq2Seq(), {
-      ...{ gpu: capturing, ...OPTIONS },
+      gpu: capturing,
+      ...OPTIONS,
       onRecovery: (event) => events.push(event),
     });
     const askAll = () =>

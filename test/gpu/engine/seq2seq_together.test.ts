@@ -46,15 +46,25 @@ const SPECS: readonly Spec[] = [
   {
     ids: text.slice(0, 30),
     params: {
-      ...{ num_beams: 3, num_return_sequences: 3, max_new_tokens: 14, length_penalty: 2 },
-      ...{ repetition_penalty: 1.3, no_repeat_ngram_size: 2, encoder_no_repeat_ngram_size: 2 },
+      num_beams: 3,
+      num_return_sequences: 3,
+      max_new_tokens: 14,
+      length_penalty: 2,
+      repetition_penalty: 1.3,
+      no_repeat_ngram_size: 2,
+      encoder_no_repeat_ngram_size: 2,
     },
   },
   {
     ids: text.slice(2, 30),
     params: {
-      ...{ num_beams: 3, num_return_sequences: 2, max_new_tokens: 12, eos_token_id: [] },
-      ...{ forced_bos_token_id: 20, forced_eos_token_id: 2, decoder_input_ids: [2] },
+      num_beams: 3,
+      num_return_sequences: 2,
+      max_new_tokens: 12,
+      eos_token_id: [],
+      forced_bos_token_id: 20,
+      forced_eos_token_id: 2,
+      decoder_input_ids: [2],
     },
   },
 ];
@@ -148,7 +158,10 @@ describeOnGpus('encoder-decoder requests', (gpu) => {
         examples: [
           [
             {
-              ...{ kvTokens: LEAST_TOKENS + 8, maxSequences: 5, extraBudget: 2, maxInFlight: 2 },
+              kvTokens: LEAST_TOKENS + 8,
+              maxSequences: 5,
+              extraBudget: 2,
+              maxInFlight: 2,
               jobs: CROWD.map((spec) => ({ spec, arrival: 0, abortAfter: undefined })),
             },
           ],

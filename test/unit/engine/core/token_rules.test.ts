@@ -3,6 +3,7 @@ import {
   dependsOnTokens,
   FORBIDDEN,
   NO_TOKEN_RULES,
+  numFixedRules,
   type RuledRequest,
   tokenRules,
   type TokenRuleSettings,
@@ -125,5 +126,20 @@ describe('dependsOnTokens', () => {
     expect(depends({ noRepeatNgramSize: 1 })).toBe(true);
     expect(depends({ encoderNoRepeatNgramSize: 2 })).toBe(true);
     expect(depends({ repetitionPenalty: 1.2 })).toBe(true);
+  });
+});
+
+describe('numFixedRules', () => {
+  it('is as many tokens as the rules can name at one time beside those of the texts', () => {
+    const settings = {
+      ...NO_TOKEN_RULES,
+      // 2 alone; after 1 two, after 3 one; after 5, 6 one: the latter may apply together with one of the former.
+      badWords: [[7], [8], [1, 2], [1, 3], [3, 1], [5, 6, 7]],
+      suppressedIds: [20, 21],
+      beginSuppressedIds: [22],
+    };
+    expect(numFixedRules(settings, REQUEST)).toBe(2 + 2 + 1 + 2 + 1 + REQUEST.eosIds.size);
+    const worst = forbidden({ ...settings, minLength: 9 }, [1]);
+    expect(worst.length).toBeLessThanOrEqual(numFixedRules(settings, REQUEST));
   });
 });
