@@ -4,7 +4,7 @@ import type { EngineLimits, Seq2SeqLimits } from '../engine/limits.ts';
 import { readModelConfig } from '../engine/model.ts';
 import type { ConfigReader } from '../models/config.ts';
 import type { ModelKind } from '../models/family.ts';
-import { kindOf } from '../models/registry.ts';
+import { kindOf } from '../models/kinds.ts';
 import type { AdapterChoice } from '../node/gpu.ts';
 import { openDirectory } from '../node/directory.ts';
 import type { ModelSource } from '../weights/source.ts';

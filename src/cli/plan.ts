@@ -1,4 +1,4 @@
-import { openAnyModel } from '../engine/model.ts';
+import { openAnyModel } from '../engine/open_any.ts';
 import { type DeviceFacts, openDevice } from '../gpu/device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
 import type { ModelKind } from '../models/family.ts';

@@ -1,3 +1,4 @@
+import { ENCODERS } from '../models/encoders.ts';
 import type { DecodeOptions, EncodeOptions, Tokenizer } from '../tokenizer/tokenizer.ts';
 import { DisposedError } from '../util/errors.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
@@ -52,7 +53,7 @@ export class LocalEncoder implements Encoder {
     const { signal } = options;
     // An encoder keeps no cache; its keys and values are in scratch memory.
     const placing = { ...options, kvDtype: 'f32' } as const;
-    const { source, opened: files } = await openFrom(from, 'encoder', placing);
+    const { source, opened: files } = await openFrom(from, ENCODERS, placing);
     const [tokenizer, sentence] = await Promise.all([
       loadTokenizerIfAny(source, signal),
       readSentenceConfig(source, signal),

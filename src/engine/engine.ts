@@ -1,3 +1,4 @@
+import { DECODERS } from '../models/decoders.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
 import { DisposedError } from '../util/errors.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
@@ -26,7 +27,7 @@ export class LocalEngine implements Engine {
   /** Loads a model; see `Engine.load` in load.ts. */
   static async load(from: ModelLocation, options: LocalLoadOptions = {}): Promise<LocalEngine> {
     const { signal } = options;
-    const { source, opened } = await openFrom(from, 'decoder', options);
+    const { source, opened } = await openFrom(from, DECODERS, options);
     const defaults = generationDefaults(opened);
     const tokenizer = await loadTokenizer(source, options.chatTemplate, signal);
     return placeModel(opened, options, async ({ device, model: decoder, recovery, kernels }) => {

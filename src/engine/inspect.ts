@@ -9,7 +9,8 @@ import { EncoderRunner } from './encoder_runner.ts';
 import type { Generation } from './generation.ts';
 import { Generator } from './generator.ts';
 import { resolveLimits } from './limits.ts';
-import { openAnyModel, uploadModel, type ModelFiles } from './model.ts';
+import { uploadModel, type ModelFiles } from './model.ts';
+import { openAnyModel } from './open_any.ts';
 import {
   checkIds,
   Differences,

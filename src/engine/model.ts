@@ -1,7 +1,7 @@
 import type { Device } from '../gpu/device.ts';
 import { ConfigReader } from '../models/config.ts';
 import type { Family, ModelKind, Models } from '../models/family.ts';
-import { familyOf, kindOf } from '../models/registry.ts';
+import { familyOf, type Families } from '../models/kinds.ts';
 import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 import { ConfigError, TokenizerError } from '../util/errors.ts';
 import { isRecord } from '../util/objects.ts';
@@ -80,46 +80,30 @@ export interface OpenedModel<Model> extends ModelFiles {
  */
 export async function openModel<K extends ModelKind>(
   source: ModelSource,
-  kind: K,
+  families: Families<K>,
   signal?: AbortSignal,
 ): Promise<OpenedModel<Models[K]>> {
   const config = await readModelConfig(source, signal);
-  return openAs(source, config, kind, signal);
+  return openAs(source, config, families, signal);
 }
 
 /**
- * Reads configuration and weight headers of a model of any kind, and hands them to the function for its kind.
+ * The same, of a configuration that has been read.
  *
  * @throws as {@link openModel}
  */
-export async function openAnyModel<T>(
-  source: ModelSource,
-  use: { readonly [K in ModelKind]: (opened: OpenedModel<Models[K]>) => T },
-  signal?: AbortSignal,
-): Promise<T> {
-  const config = await readModelConfig(source, signal);
-  switch (kindOf(config)) {
-    case 'decoder':
-      return use.decoder(await openAs(source, config, 'decoder', signal));
-    case 'encoder':
-      return use.encoder(await openAs(source, config, 'encoder', signal));
-    case 'seq2seq':
-      return use.seq2seq(await openAs(source, config, 'seq2seq', signal));
-  }
-}
-
-async function openAs<K extends ModelKind>(
+export async function openAs<K extends ModelKind>(
   source: ModelSource,
   config: ConfigReader,
-  kind: K,
+  families: Families<K>,
   signal: AbortSignal | undefined,
 ): Promise<OpenedModel<Models[K]>> {
-  const family = familyOf(config, kind);
+  const family = familyOf(config, families);
   const generationConfig = await readGenerationConfig(source, signal);
   const checkpoint = await openCheckpoint(source, signal);
   return {
     name: source.name,
-    kind,
+    kind: families.kind,
     modelType: config.string('model_type'),
     parameters: countParameters(checkpoint),
     config,

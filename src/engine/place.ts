@@ -3,6 +3,7 @@ import { openDevice, type Device, type OpenDeviceOptions } from '../gpu/device.t
 import type { KvDType } from '../kernels/kv_cache.ts';
 import type { ModelTask } from '../kernels/self_test_cases.ts';
 import type { ModelKind, Models } from '../models/family.ts';
+import type { Families } from '../models/kinds.ts';
 import { orAbort } from '../util/or_abort.ts';
 import type { ModelSource } from '../weights/source.ts';
 import type { HttpOptions } from '../weights/sources/http.ts';
@@ -40,7 +41,7 @@ export interface Placement<Model> extends PlacedModel<Model> {
  */
 export async function openFrom<K extends ModelKind>(
   from: ModelLocation,
-  kind: K,
+  families: Families<K>,
   options: PlaceOptions,
 ): Promise<{ readonly source: ModelSource; readonly opened: OpenedModel<Models[K]> }> {
   const { signal, onProgress, http } = options;
@@ -48,7 +49,7 @@ export async function openFrom<K extends ModelKind>(
   checkOptions(options);
   const source = resolveSource(from, http);
   onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
-  return { source, opened: await openModel(source, kind, signal) };
+  return { source, opened: await openModel(source, families, signal) };
 }
 
 /**

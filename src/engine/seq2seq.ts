@@ -1,3 +1,4 @@
+import { ENCODER_DECODERS } from '../models/encoder_decoders.ts';
 import type { DetokenizerStream } from '../tokenizer/detokenizer.ts';
 import type { DecodeOptions, EncodeOptions, Tokenizer } from '../tokenizer/tokenizer.ts';
 import { DisposedError } from '../util/errors.ts';
@@ -44,7 +45,7 @@ export class LocalSeq2Seq implements Seq2Seq {
 
   /** Loads a model; see `Seq2Seq.load` in load.ts. */
   static async load(from: ModelLocation, options: LocalSeq2SeqOptions = {}): Promise<LocalSeq2Seq> {
-    const { source, opened } = await openFrom(from, 'seq2seq', options);
+    const { source, opened } = await openFrom(from, ENCODER_DECODERS, options);
     const tokenizer = await readTokenizer(source, undefined, options.signal);
     return placeModel(opened, options, async ({ device, model, recovery, kernels }) => {
       const { encoder, decoder } = model;

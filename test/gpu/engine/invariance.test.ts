@@ -8,6 +8,7 @@ import { GREEDY, type SamplingParams } from '../../../src/engine/core/sampling.t
 import type { GenerationHandle } from '../../../src/engine/generation.ts';
 import { Generator } from '../../../src/engine/generator.ts';
 import { resolveLimits, type EngineLimits } from '../../../src/engine/limits.ts';
+import { DECODERS } from '../../../src/models/decoders.ts';
 import { openModel, uploadModel } from '../../../src/engine/model.ts';
 import { openDevice, type Device } from '../../../src/gpu/device.ts';
 import type { Decoder } from '../../../src/models/family.ts';
@@ -187,7 +188,7 @@ describeOnGpus('schedules', (gpu) => {
 
   it.each(MODELS)('$name: any schedule gives what each request gives alone', async (model) => {
     const loaded = await uploadModel(
-      await openModel(openDirectory(`${CONFORMANCE}/${model.name}`), 'decoder'),
+      await openModel(openDirectory(`${CONFORMANCE}/${model.name}`), DECODERS),
       device,
     );
     const decoder: Decoder = { ...loaded, maxPositions: CONTEXT };

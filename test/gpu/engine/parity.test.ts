@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { Engine } from '../../../src/index.ts';
 import { parity, type ParityOptions } from '../../../src/engine/inspect.ts';
 import { ConfigReader } from '../../../src/models/config.ts';
-import { kindOf } from '../../../src/models/registry.ts';
+import { kindOf } from '../../../src/models/kinds.ts';
 import { openDirectory } from '../../../src/node/directory.ts';
 import { ConfigError } from '../../../src/util/errors.ts';
 import { tensorNames } from '../../support/safetensors_file.ts';

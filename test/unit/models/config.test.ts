@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigReader } from '../../../src/models/config.ts';
-import { familyOf, kindOf } from '../../../src/models/registry.ts';
+import { DECODERS } from '../../../src/models/decoders.ts';
+import { ENCODER_DECODERS } from '../../../src/models/encoder_decoders.ts';
+import { ENCODERS } from '../../../src/models/encoders.ts';
+import { familyOf, kindOf, MODEL_TYPES } from '../../../src/models/kinds.ts';
 import { ConfigError } from '../../../src/util/errors.ts';
 
 const reader = (json: object): ConfigReader => new ConfigReader({ model_type: 'llama', ...json });
@@ -222,27 +225,36 @@ describe('rope', () => {
 
 describe('familyOf', () => {
   it('finds the family, or lists those there are', () => {
-    expect(familyOf(reader({ model_type: 'llama' }), 'decoder')).toBe(
-      familyOf(reader({ model_type: 'mistral' }), 'decoder'),
+    expect(familyOf(reader({ model_type: 'llama' }), DECODERS)).toBe(
+      familyOf(reader({ model_type: 'mistral' }), DECODERS),
     );
-    const error = failureOf(() => familyOf(reader({ model_type: 'mamba' }), 'decoder'));
+    const error = failureOf(() => familyOf(reader({ model_type: 'mamba' }), DECODERS));
     expect(error.key).toBe('model_type');
     expect(error.message).toMatch(/model_type "mamba" is not supported.*llama, mistral.*bert.*t5/);
-    expect(failureOf(() => familyOf(new ConfigReader({}), 'decoder')).message).toMatch(
+    expect(failureOf(() => familyOf(new ConfigReader({}), DECODERS)).message).toMatch(
       /"model_type" is missing/,
     );
   });
 
   it('says how a model of another kind is loaded', () => {
-    const messageOf = (modelType: string, kind: 'decoder' | 'encoder' | 'seq2seq') =>
-      failureOf(() => familyOf(reader({ model_type: modelType }), kind)).message;
-    expect(messageOf('bert', 'decoder')).toMatch(/"bert" is not for Engine.load, use Encoder.load/);
-    expect(messageOf('llama', 'seq2seq')).toMatch(/not for Seq2Seq.load, use Engine.load/);
-    expect(messageOf('bart', 'decoder')).toMatch(/not for Engine.load, use Seq2Seq.load/);
+    const messageOf = (
+      modelType: string,
+      families: typeof DECODERS | typeof ENCODERS | typeof ENCODER_DECODERS,
+    ) => failureOf(() => familyOf(reader({ model_type: modelType }), families)).message;
+    expect(messageOf('bert', DECODERS)).toMatch(/"bert" is not for Engine.load, use Encoder.load/);
+    expect(messageOf('llama', ENCODER_DECODERS)).toMatch(/not for Seq2Seq.load, use Engine.load/);
+    expect(messageOf('bart', DECODERS)).toMatch(/not for Engine.load, use Seq2Seq.load/);
   });
 });
 
 describe('kindOf', () => {
+  it('knows the models of all families', () => {
+    for (const { kind, families } of [DECODERS, ENCODERS, ENCODER_DECODERS]) {
+      const all = families.flatMap(({ modelTypes }) => modelTypes);
+      expect(all.toSorted()).toEqual(MODEL_TYPES[kind].toSorted());
+    }
+  });
+
   it('tells by the model, and by the class where a checkpoint may hold half of it', () => {
     const kind = (model_type: string, ...architectures: string[]) =>
       kindOf(reader({ model_type, ...(architectures.length > 0 && { architectures }) }));
