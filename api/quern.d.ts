@@ -925,6 +925,8 @@ export declare interface Seq2SeqParams {
    * score at its present length, 'never' while it could have one at any length.
    */
   readonly early_stopping?: boolean | 'never' | null;
+  /** In a beam search: makes the probabilities of the tokens that the other options leave sum to 1. */
+  readonly renormalize_logits?: boolean | null;
   readonly repetition_penalty?: number | null;
   readonly no_repeat_ngram_size?: number | null;
   /** The same with the n-grams of the input. */

@@ -1,7 +1,7 @@
 // beam_pick: the tokens with the best scores of each row, best first, of equal scores the lower token first
 //
 //   score(token) = factor * (logit - ln(sum_i exp(logit_i))), with the factor of the row's rule for the token or 1;
-//                  FORBIDDEN if the rule forbids it
+//                  FORBIDDEN if the rule forbids it; in rows that renormalize, less ln(sum_i exp(score_i))
 //
 //   logits    [rows, VOCAB] f32
 //   rows, rule_tokens, rule_factors: lib/beam_row.wgsl
@@ -50,6 +50,11 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
   }
   let softmax = row_softmax(row);
   find_heads(row, softmax, lane);
+  workgroupBarrier();
+  var surplus = 0.0;
+  if (row_u32(row, RENORMALIZES) != 0u) {
+    surplus = log_sum_of_scores(row, softmax, lane);
+  }
 
   var previous = Best(0.0, 0u);
   for (var n = 0u; n < min(count, VOCAB); n++) {
@@ -64,7 +69,8 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
     atomicMin(&heads[chunk], bitcast<u32>(abs(next.value)));
     if (lane.thread == 0u) {
       results[row * RESULT_WORDS + 2u * n] = best.id;
-      results[row * RESULT_WORDS + 2u * n + 1u] = bitcast<u32>(best.value);
+      let score = select(FORBIDDEN, min(best.value - surplus, 0.0), best.value > FORBIDDEN);
+      results[row * RESULT_WORDS + 2u * n + 1u] = bitcast<u32>(score);
     }
     previous = best;
   }
@@ -109,6 +115,25 @@ fn find_heads(row: u32, softmax: Softmax, lane: Lane) {
       atomicMin(&heads[token / CHUNK], bitcast<u32>(abs(score)));
     }
   }
+}
+
+// ln(sum_i exp(score_i)) over the tokens that are allowed.
+fn log_sum_of_scores(row: u32, softmax: Softmax, lane: Lane) -> f32 {
+  let best = -bitcast<f32>(atomicLoad(&heads[best_chunk()]));
+  var mine = 0.0;
+  for (var i = lane.thread; i < CHUNKS; i += WORKGROUP) {
+    let chunk = partials[row * CHUNKS + i];
+    mine += chunk.w * exp(max(logprob(chunk.z, softmax) - best, -80.0));
+  }
+  let start = row_u32(row, RULE_START);
+  for (var i = start + lane.thread; i < start + row_u32(row, RULE_COUNT); i += WORKGROUP) {
+    let token = rule_tokens[i];
+    if (token < VOCAB) {
+      let score = ruled(logprob(logits[row * VOCAB + token], softmax), rule_factors[i]);
+      mine += select(exp(max(score - best, -80.0)), 0.0, score == FORBIDDEN);
+    }
+  }
+  return best + log(block_sum(mine, lane));
 }
 
 // The chunk with the best head; of equal ones the first, which has the lower tokens.

@@ -2,7 +2,8 @@
 //
 //   logits    [rows, VOCAB] f32
 //   rows, rule_tokens, rule_factors: lib/beam_row.wgsl
-//   partials  [rows, CHUNKS] (max logit, sum exp(logit - max logit), max logit of tokens without a rule or NONE, unused)
+//   partials  [rows, CHUNKS] (max logit, sum exp(logit - max logit), and the same of tokens without a rule; NONE and 0
+//             where there are none)
 //   grid      (CHUNKS, rows); rows that did not ask end at once
 
 // Specialized by src/kernels/beam_candidates.ts.
@@ -41,12 +42,16 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
     }
   }
   let largest = block_max4(mine, lane);
-  var my_sum = 0.0;
+  var my_sums = vec4f(0.0);
   for (var i = lane.thread; i < length; i += WORKGROUP) {
-    my_sum += exp(max(bounded(logits[start + i]) - largest.x, -80.0));
+    let logit = bounded(logits[start + i]);
+    my_sums.x += exp(max(logit - largest.x, -80.0));
+    if (factors[i] == NO_RULE) {
+      my_sums.y += exp(max(logit - largest.y, -80.0));
+    }
   }
-  let sum = block_sum(my_sum, lane);
+  let sums = block_sum4(my_sums, lane);
   if (lane.thread == 0u) {
-    partials[row * CHUNKS + group.x] = vec4f(largest.x, sum, largest.y, 0.0);
+    partials[row * CHUNKS + group.x] = vec4f(largest.x, sums.x, largest.y, sums.y);
   }
 }

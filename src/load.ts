@@ -96,7 +96,7 @@ const KINDS: readonly (readonly [
   expected: string,
   isOne: (value: unknown) => boolean,
 ])[] = [
-  ['signal', 'an AbortSignal', (value) => isRecord(value) && 'addEventListener' in value],
+  ['signal', 'an AbortSignal', (value) => isRecord(value) && 'throwIfAborted' in value],
   ['onProgress', 'a function', (value) => typeof value === 'function'],
   ['onRecovery', 'a function', (value) => typeof value === 'function'],
   ['http', 'an object', isRecord],

@@ -8,6 +8,7 @@ const ROW_WORDS: u32 = 4u;
 const COUNT: u32 = 0u;
 const RULE_START: u32 = 1u;
 const RULE_COUNT: u32 = 2u;
+const RENORMALIZES: u32 = 3u;
 
 // Factors of a chunk's tokens that have no rule, and those that forbid.
 const NO_RULE: f32 = -1.0;

@@ -85,7 +85,7 @@ export const MEMORY_PLANNERS: {
       const sizes = lengths.map((textLength) => ({ texts: 1, textLength }));
       // As many as the queue would put into one step.
       const runner = new EncoderRunner(paperDevice(facts), encoder, 1);
-      const most = runner.tokensFor(defaultTask(encoder).outputs);
+      const most = runner.rowsFor(defaultTask(encoder).outputs);
       const textLength = Math.min(longest, SHORT_TEXT);
       const texts = Math.floor(Math.min(encoderBudget(facts), most) / textLength);
       if (texts > 1) sizes.push({ texts, textLength });

@@ -40,7 +40,7 @@ export class Constants {
   get<T extends OncePart>(key: object, recorder: Recorder, compute: (recorder: Recorder) => T): T {
     let places = this.#known.get(key);
     if (places === undefined) {
-      places = this.#record(compute);
+      places = this.#record(key, compute);
       this.#known.set(key, places);
     }
     const values = Object.fromEntries(
@@ -77,7 +77,10 @@ export class Constants {
     this.#ready = [];
   }
 
-  #record(compute: (recorder: Recorder) => OncePart): ReadonlyMap<string, DeviceTensor> {
+  #record(
+    key: object,
+    compute: (recorder: Recorder) => OncePart,
+  ): ReadonlyMap<string, DeviceTensor> {
     const recorder = new Recorder(this.#device, this.#counts);
     const places = new Map<string, DeviceTensor>();
     for (const [name, value] of Object.entries(compute(recorder))) {
@@ -86,7 +89,10 @@ export class Constants {
       const shape = value.shape.map(Number);
       places.set(name, this.#device.createTensor('weights', name, value.dtype, shape));
     }
-    this.#recording.push(recorder.finish().then((recording) => ({ recording, places })));
+    const job = recorder.finish().then((recording) => ({ recording, places }));
+    // Whoever asks again finds nothing half done.
+    job.catch(() => this.#known.delete(key));
+    this.#recording.push(job);
     return places;
   }
 }

@@ -114,7 +114,7 @@ class Call {
   /** Once for all texts of a step. An error of the listener ends the call, in whatever thread it runs. */
   #tell(): void {
     const { onProgress } = this.#options;
-    if (onProgress === undefined || this.#isTelling) return;
+    if (typeof onProgress !== 'function' || this.#isTelling) return;
     this.#isTelling = true;
     queueMicrotask(() => {
       this.#isTelling = false;

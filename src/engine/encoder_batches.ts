@@ -97,17 +97,23 @@ export class EncoderBatches {
     return output;
   }
 
-  /** Most tokens of a batch whose every token has a row of these outputs. */
-  tokensFor(names: readonly string[]): number {
-    const widest = names
-      .map((name) => this.output(name))
-      .filter(({ per }) => per === 'token')
-      .reduce((most, { size }) => Math.max(most, size), 1);
-    const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.facts.limits;
-    return Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / (4 * widest));
+  /** Most tokens whose rows of these outputs a batch can give; of no outputs, most tokens of any batch. */
+  rowsFor(names: readonly string[]): number {
+    const outputs = names.map((name) => this.output(name));
+    const widest = Math.max(1, ...outputs.map(({ per, size }) => (per === 'token' ? size : 1)));
+    const all = outputs.reduce((sum, { size }) => sum + size, 1);
+    const { maxStorageBufferBindingSize, maxBufferSize, maxComputeWorkgroupsPerDimension } =
+      this.#device.facts.limits;
+    return Math.min(
+      Math.floor(maxStorageBufferBindingSize / (4 * widest)),
+      // What is read back of all of them lies in one buffer.
+      Math.floor(maxBufferSize / (4 * all)),
+      // Many kernels have a workgroup for each row.
+      maxComputeWorkgroupsPerDimension,
+    );
   }
 
-  /** Compiles what a batch needs; {@link fill} then finds it. */
+  /** Compiles what a batch needs. @returns what puts the batch into its state, to be called when it is submitted */
   async prepare(
     batch: readonly EncoderSequence[],
     task: EncoderTask,
@@ -127,17 +133,23 @@ export class EncoderBatches {
     const count = batch.reduce((sum, { ids }) => sum + ids.length, 0);
     const selectedCount = batch.reduce((sum, { positions }) => sum + (positions?.length ?? 0), 0);
     const roundUp = (n: number): number => nextPowerOfTwo(Math.max(n, MIN_TOKENS));
-    // Not so many more than there are that the outputs would not fit.
-    const most = task.selects ? Infinity : this.tokensFor(task.outputs);
+    // Room for more than there are only as far as it fits.
+    const mostRows = this.rowsFor(task.outputs);
+    const mostTokens = task.selects ? this.rowsFor([]) : mostRows;
     // A text alone needs no room for others.
     const isAlone = batch.length === 1;
     const wanted = isAlone ? count : Math.max(count, batch.length * TOKENS_PER_SEQUENCE);
-    const tokens = Math.max(wanted, Math.min(roundUp(wanted), most));
-    const sequences = Math.max(
-      MIN_SEQUENCES,
-      isAlone ? 1 : Math.ceil(tokens / TOKENS_PER_SEQUENCE),
-    );
-    const selected = task.selects ? roundUp(selectedCount) : 1;
+    const tokens = Math.max(count, Math.min(roundUp(wanted), mostTokens));
+    const sequences = isAlone
+      ? MIN_SEQUENCES
+      : Math.max(
+          MIN_SEQUENCES,
+          nextPowerOfTwo(batch.length),
+          Math.ceil(tokens / TOKENS_PER_SEQUENCE),
+        );
+    const selected = task.selects
+      ? Math.max(selectedCount, Math.min(roundUp(selectedCount), mostRows))
+      : 1;
     const key = [tokens, sequences, selected, task.inspects, ...task.outputs].join(' ');
     let batches = this.#batches.get(key);
     if (batches === undefined) {

@@ -171,11 +171,12 @@ export class EncoderQueue {
     const [next] = this.#waiting;
     if (next === undefined) return [];
     const [task, line] = next;
-    const most = task.selects ? Infinity : runner.tokensFor(task.outputs);
-    let room = Math.min(this.#limits.tokenBudget, most);
-    const count = line.findIndex(({ sequence }, i) => {
-      room -= sequence.ids.length;
-      return room < 0 && i > 0;
+    let tokens = Math.min(this.#limits.tokenBudget, runner.rowsFor([]));
+    let rows = runner.rowsFor(task.outputs);
+    const count = line.findIndex(({ sequence: { ids, positions = [] } }, i) => {
+      tokens -= ids.length;
+      rows -= task.selects ? positions.length : ids.length;
+      return Math.min(tokens, rows) < 0 && i > 0;
     });
     const batch = line.splice(0, count === -1 ? line.length : count);
     this.#waiting.delete(task);

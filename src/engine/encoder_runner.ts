@@ -36,9 +36,9 @@ export class EncoderRunner implements StepRunner {
     return this.#batches.output(name);
   }
 
-  /** Most tokens of a batch whose every token has a row of these outputs. */
-  tokensFor(outputs: readonly string[]): number {
-    return this.#batches.tokensFor(outputs);
+  /** Most tokens whose rows of these outputs a batch can give; of no outputs, most tokens of any batch. */
+  rowsFor(outputs: readonly string[]): number {
+    return this.#batches.rowsFor(outputs);
   }
 
   /** Compiles what a short text needs, so that the first does not wait for it. */

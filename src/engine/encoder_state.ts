@@ -1,15 +1,16 @@
 import type { Device } from '../gpu/device.ts';
 import { type Field, type Region, StateBuffer } from '../gpu/state_buffer.ts';
 import { COUNT_NAMES, type Counts } from '../gpu/tensor.ts';
-import { attentionTileRows, type AttentionState } from '../kernels/attention.ts';
+import type { AttentionState } from '../kernels/attention.ts';
 import type { EncoderModel } from '../models/family.ts';
 import { RopeTable } from '../nn/rope.ts';
 import { divCeil } from '../util/arith.ts';
+import { addTiles, maxTiles } from './attention_tiles.ts';
 
 /** Tokens per page of the encoder's keys and values: few, because each sequence begins a page of its own. */
 export const ENCODER_PAGE = 8;
 
-/** A sequence for an encoder, and where its row of results and of cross-attention pages come from. */
+/** A sequence for an encoder, and what is asked of it. */
 export interface EncoderSequence {
   /** Token ids, at least one. */
   readonly ids: readonly number[];
@@ -48,11 +49,9 @@ export class EncoderState {
 
   constructor(device: Device, encoder: EncoderModel, size: EncoderBatchSize) {
     const { tokens, sequences, selected, crossWidth } = size;
-    const { heads, kvHeads, headDim } = encoder.kv;
     this.#encoder = encoder;
     this.#size = size;
     this.#ropes = encoder.ropes.map((rope) => new RopeTable(rope));
-    const tileQueries = attentionTileRows(headDim) / (heads / kvHeads);
     const u32 = (...shape: readonly number[]): Field => ({ dtype: 'u32', shape });
     const fields: Record<string, Field> = {
       counts: u32(8),
@@ -60,7 +59,7 @@ export class EncoderState {
       firstRows: u32(sequences),
       crossTables: u32(sequences, Math.max(1, crossWidth)),
       selected: u32(selected),
-      tiles: u32(sequences + divCeil(tokens, tileQueries), 2),
+      tiles: u32(maxTiles(encoder.kv, size), 2),
       positions: u32(tokens),
       sequenceOf: u32(tokens),
       positionIds: u32(tokens),
@@ -136,7 +135,7 @@ export class EncoderState {
         selected += 1;
       }
       if (count === 1) singles += 1;
-      else tiles = this.#fillTiles(sequence, count, tiles);
+      tiles = addTiles(this.region('tiles').words, tiles, this.#encoder.kv, { sequence, count });
       row += count;
       page += divCeil(count, ENCODER_PAGE);
     }
@@ -181,19 +180,6 @@ export class EncoderState {
         rope.write(i, ids.length, this.region(`rotary${at}`).floats, firstRow + i);
       }
     }
-  }
-
-  #fillTiles(sequence: number, count: number, tiles: number): number {
-    const { words } = this.region('tiles');
-    const { heads, kvHeads, headDim } = this.#encoder.kv;
-    const packedRows = (count * heads) / kvHeads;
-    let next = tiles;
-    for (let first = 0; first < packedRows; first += attentionTileRows(headDim)) {
-      words[next * 2] = sequence;
-      words[next * 2 + 1] = first;
-      next += 1;
-    }
-    return next;
   }
 }
 

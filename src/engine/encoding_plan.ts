@@ -39,6 +39,17 @@ export interface EncodingPlan {
   readonly truncates: boolean;
 }
 
+const OPTIONS: Readonly<Record<keyof EncodingOptions, true>> = {
+  pooling: true,
+  normalize: true,
+  outputs: true,
+  rows: true,
+  maxTokens: true,
+  truncate: true,
+  signal: true,
+  onProgress: true,
+};
+
 /** Longest text that a person can mean, where the model sets no limit. */
 const MAX_TOKENS = 2 ** 24;
 const POOLED: Readonly<Record<Pooling, string>> = {
@@ -79,6 +90,7 @@ export function defaultMaxTokens({ maxPositions, sentence }: EncoderFacts): numb
  */
 export function planEncoding(options: EncodingOptions, facts: EncoderFacts): EncodingPlan {
   checkParams(options);
+  refuseUnknown(options);
   const reader = new OptionReader({ ...options }, wrongInRequest);
   const isFunction = (value: unknown): value is () => void => typeof value === 'function';
   reader.read('onProgress', isFunction, 'a function');
@@ -106,6 +118,16 @@ export function planEncoding(options: EncodingOptions, facts: EncoderFacts): Enc
     maxTokens: reader.integer('maxTokens', 1, most) ?? defaultMaxTokens(facts),
     truncates: reader.flag('truncate') ?? false,
   };
+}
+
+/** A slip of the pen would otherwise pass for an option left out. */
+function refuseUnknown(options: EncodingOptions): void {
+  const unknown = Object.keys(options).find((key) => !Object.hasOwn(OPTIONS, key));
+  if (unknown === undefined) return;
+  throw new RequestError(
+    `request: ${unknown} is no option of encode, expected one of: ${Object.keys(OPTIONS).join(', ')}`,
+    { param: unknown },
+  );
 }
 
 /** What of the model is asked for, by the caller or else by the repository. */
@@ -164,5 +186,5 @@ function oneOf<T extends string>(values: readonly T[]): (value: unknown) => valu
 }
 
 function isNames(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((name) => typeof name === 'string');
+  return Array.isArray(value) && [...value].every((name) => typeof name === 'string'); // `every` skips holes
 }

@@ -17,7 +17,6 @@ const UNSUPPORTED: Readonly<Record<string, readonly unknown[]>> = {
   guidance_scale: [1],
   num_beam_groups: [1],
   penalty_alpha: [0],
-  renormalize_logits: [false],
   sequence_bias: [],
   top_h: [],
   typical_p: [1],

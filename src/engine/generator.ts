@@ -74,7 +74,7 @@ export class Generator {
       maxInFlight: limits.maxInFlight,
       ...('decoder' in model && {
         maxEncoderInput: limits.inputLength,
-        encoderBudget: Math.max(limits.tokenBudget, limits.encoderBudget),
+        encoderBudget: limits.encoderBudget,
       }),
     });
     this.#residency = new Residency<GenerativeModel, Runner>(

@@ -1,7 +1,7 @@
 import type { DeviceFacts } from '../gpu/device.ts';
 import { KV_DTYPES, kvBytesPerPage, type KvDType } from '../kernels/kv_cache.ts';
 import type { Decoder, TokenModel } from '../models/family.ts';
-import { divCeil } from '../util/arith.ts';
+import { divCeil, nextPowerOfTwo } from '../util/arith.ts';
 import { DeviceLimitError, RequestError } from '../util/errors.ts';
 import { describeValue } from '../util/objects.ts';
 
@@ -92,10 +92,13 @@ export function resolveLimits(
   const inputLength = encoder === undefined ? 0 : resolveInput(limits, encoder);
   const tokenBudget = Math.max(limits.tokenBudget ?? (facts.isSoftware ? 64 : 256), maxSequences);
 
+  const paged = (tokens: number): number => divCeil(tokens, pageSize) * pageSize;
   // Two conversations; or four beams and a text that waits.
   const kvTokens =
     limits.kvTokens ??
-    (encoder === undefined ? 2 * contextLength : 4 * contextLength + 2 * inputLength);
+    (encoder === undefined
+      ? 2 * paged(contextLength)
+      : 4 * paged(contextLength) + 2 * paged(inputLength));
   const most = maxPages(kvBytesPerPage({ ...kv, pageSize, dtype: kvDtype }), facts);
   const wanted = divCeil(kvTokens, pageSize);
   if (most === 0 || (wanted > most && limits.kvTokens !== undefined)) {
@@ -109,7 +112,8 @@ export function resolveLimits(
   return {
     contextLength,
     inputLength,
-    encoderBudget: encoderBudget(facts),
+    // No more than the scratch memory that the longest input has anyway.
+    encoderBudget: Math.min(encoderBudget(facts), nextPowerOfTwo(Math.max(1, inputLength))),
     pages: Math.min(wanted, most),
     kvDtype,
     pageSize,

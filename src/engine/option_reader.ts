@@ -98,7 +98,7 @@ function isIdOf(vocab: number): Guard<number> {
 }
 
 function isListOf<T>(isOne: Guard<T>): Guard<readonly T[]> {
-  return (value): value is readonly T[] => Array.isArray(value) && value.every(isOne);
+  return (value): value is readonly T[] => Array.isArray(value) && [...value].every(isOne); // `every` skips holes
 }
 
 function rangeOf(vocab: number): string {

@@ -89,7 +89,7 @@ export function checkParams(params: unknown): void {
   }
   const { signal } = params;
   // Not instanceof: the signal may come from another window.
-  const isSignal = isRecord(signal) && typeof signal['addEventListener'] === 'function';
+  const isSignal = isRecord(signal) && typeof signal['throwIfAborted'] === 'function';
   if (signal !== undefined && !isSignal) {
     throw new RequestError(
       `request: signal is ${describeValue(signal)}, expected the signal of an AbortController`,

@@ -12,6 +12,7 @@ import { copyPages } from '../kernels/copy_pages.ts';
 import { gatherRows } from '../kernels/gather_rows.ts';
 import type { Decoder, Seq2SeqModel } from '../models/family.ts';
 import type { Step } from '../nn/step.ts';
+import { DeviceLimitError } from '../util/errors.ts';
 import type { Request } from './core/request.ts';
 import { GREEDY, usesHistory, type SamplingParams } from './core/sampling.ts';
 import type { ScheduledStep, StepEntry } from './core/scheduled_step.ts';
@@ -110,17 +111,31 @@ export class Runner implements StepRunner {
   }
 
   /**
-   * Records and compiles steps of every size, so that no request waits for it.
+   * Records and compiles steps of every size, so that no request waits for it or is too large.
    *
+   * @throws {DeviceLimitError} if the device cannot take the longest input of an encoder
    * @throws {OutOfMemoryError} if the GPU could not grant the memory
    * @throws {ShaderError} if a shader does not compile
    */
   async prepare(): Promise<void> {
     // The largest first: the others then find all the scratch memory they need.
+    await this.#prepareEncoder();
     const largestFirst = this.#capacities.toReversed();
     await Promise.all(largestFirst.map((capacity) => this.#recordingFor(capacity, false)));
-    await this.#encoders?.prepare([{ ids: [0, 0] }], STORE);
     await this.#device.settled();
+  }
+
+  async #prepareEncoder(): Promise<void> {
+    const { inputLength } = this.#limits;
+    const ids = Array.from({ length: inputLength }, () => 0);
+    try {
+      await this.#encoders?.prepare([{ ids }], STORE);
+    } catch (error) {
+      if (!(error instanceof DeviceLimitError)) throw error;
+      const { limit, available, needed } = error;
+      const advice = `an input of ${inputLength} tokens does not fit; choose a smaller inputLength`;
+      throw new DeviceLimitError(limit, available, needed, advice);
+    }
   }
 
   /**

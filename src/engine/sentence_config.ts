@@ -39,7 +39,13 @@ export async function readSentenceConfig(
   const pooling = modules[kinds.indexOf('Pooling')];
   if (pooling === undefined) return { normalize: false, maxTokens };
 
-  const path = `${String(pooling['path'])}/config.json`;
+  const { path: folder } = pooling;
+  if (typeof folder !== 'string') {
+    throw new ConfigError(
+      `modules.json: the path of the pooling is ${describeValue(folder)}, expected the name of a folder`,
+    );
+  }
+  const path = `${folder}/config.json`;
   const modes = readModes(path, await readConfig(source, path, signal));
   const normalize = kinds.includes('Normalize');
   const other = kinds.find((kind) => !['Transformer', 'Pooling', 'Normalize'].includes(kind));

@@ -90,7 +90,7 @@ export class LocalSeq2Seq implements Seq2Seq {
     params: Seq2SeqParams = {},
   ): Promise<AsyncIterableIterator<Seq2SeqChunk> | Seq2SeqResult | Seq2SeqResult[]> {
     const parts = this.#alive();
-    const several: readonly unknown[] = Array.isArray(inputs) ? inputs : [inputs];
+    const several: readonly unknown[] = Array.isArray(inputs) ? [...inputs] : [inputs];
     const jobs = resolveJobs(several, params, parts);
     const options = new OptionReader({ ...params }, wrongInRequest);
     const skipSpecialTokens = options.flag('skip_special_tokens') ?? true;

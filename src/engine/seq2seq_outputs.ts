@@ -96,7 +96,7 @@ export class Outputs {
 
   #search(index: number, job: Seq2SeqJob): GenerationHandle {
     const { settings, ruled, maxTokens, encoderInput } = job;
-    const { startIds, eosIds, numBeams, rules } = settings;
+    const { startIds, eosIds, numBeams, rules, renormalizes } = settings;
     const search = new BeamSearch({ ...settings, maxNewTokens: maxTokens });
     const rulesOf = tokenRules(rules, ruled);
     const count = candidatesPerBeam(numBeams, eosIds.size);
@@ -108,7 +108,7 @@ export class Outputs {
       numBeams,
       rulesOf: (tokens) => {
         const { forced, factors } = rulesOf(tokens);
-        return { count: forced === undefined ? count : 0, factors };
+        return { count: forced === undefined ? count : 0, factors, renormalizes };
       },
       onRound: (candidates) => {
         const forced = forcedToken(rules, ruled, length);

@@ -53,6 +53,7 @@ const OPTIONS: Readonly<Record<keyof Seq2SeqParams, boolean>> = {
   num_return_sequences: true,
   length_penalty: true,
   early_stopping: true,
+  renormalize_logits: true,
   repetition_penalty: true,
   no_repeat_ngram_size: true,
   encoder_no_repeat_ngram_size: true,

@@ -17,6 +17,8 @@ export interface Seq2SeqSettings extends GenerationDefaults {
   readonly numReturn: number;
   readonly lengthPenalty: number;
   readonly earlyStopping: boolean | 'never';
+  /** Whether the probabilities of the tokens that the rules leave a beam sum to 1. */
+  readonly renormalizes: boolean;
   /** Most tokens of the decoder, the start tokens counted; undefined: until the context is full. */
   readonly maxLength: number | undefined;
 }
@@ -101,6 +103,7 @@ function readSettings(
     lengthPenalty: options.number('length_penalty', -100, 100) ?? 1,
     earlyStopping:
       options.read('early_stopping', isEarlyStopping, 'true, false or "never"') ?? false,
+    renormalizes: options.flag('renormalize_logits') ?? false,
     maxLength: maxTokens === undefined ? maxLength : startIds.length + maxTokens,
     rules: readTokenRules(options, vocab),
   };

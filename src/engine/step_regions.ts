@@ -1,10 +1,9 @@
 /** The regions of a generator's step state. @module */
 import type { Field } from '../gpu/state_buffer.ts';
-import { attentionTileRows } from '../kernels/attention.ts';
 import { BEAM_ROW_WORDS } from '../kernels/beam_candidates.ts';
 import { SAMPLE_ROW_WORDS } from '../kernels/sample.ts';
 import type { Decoder } from '../models/family.ts';
-import { divCeil } from '../util/arith.ts';
+import { maxTiles } from './attention_tiles.ts';
 import type { ResolvedLimits } from './limits.ts';
 
 /**
@@ -46,10 +45,8 @@ export function stepFields(
   { tableWidth, crossTableWidth }: TableWidths,
 ): Readonly<Record<StepRegion, Field>> {
   const { maxSequences, tokenBudget, contextLength, inputLength } = limits;
-  const { heads, kvHeads, headDim } = decoder.kv;
-  const tileQueries = attentionTileRows(headDim) / (heads / kvHeads);
   const u32 = (...shape: readonly number[]) => ({ dtype: 'u32', shape }) as const;
-  const maxTiles = maxSequences + divCeil(tokenBudget, tileQueries);
+  const tiles = maxTiles(decoder.kv, { tokens: tokenBudget, sequences: maxSequences });
   // An encoder-decoder's rules can name each token of its texts, too.
   const texts = crossTableWidth > 0 ? contextLength + inputLength : 0;
   const maxRules = maxSequences * Math.min(decoder.vocab, texts + MAX_LOGIT_BIAS);
@@ -63,7 +60,7 @@ export function stepFields(
     tables: u32(maxSequences, tableWidth),
     crossTables: u32(maxSequences, Math.max(1, crossTableWidth)),
     copies: u32(maxSequences, 2),
-    tiles: u32(maxTiles, 2),
+    tiles: u32(tiles, 2),
     positions: u32(tokenBudget),
     sequenceOf: u32(tokenBudget),
     positionIds: u32(tokenBudget),

@@ -1,12 +1,13 @@
 import type { Device } from '../gpu/device.ts';
 import { StateBuffer } from '../gpu/state_buffer.ts';
 import { COUNT_NAMES, type Counts } from '../gpu/tensor.ts';
-import { attentionTileRows, chooseSplits, type AttentionState } from '../kernels/attention.ts';
+import { chooseSplits, type AttentionState } from '../kernels/attention.ts';
 import { encodeBeamRow, type BeamState } from '../kernels/beam_candidates.ts';
 import { LAST_TOKEN } from '../kernels/embedding.ts';
 import { encodeSampleRow, type SampleState } from '../kernels/sample.ts';
 import type { Decoder } from '../models/family.ts';
 import { RopeTable } from '../nn/rope.ts';
+import { addTiles } from './attention_tiles.ts';
 import type { Request } from './core/request.ts';
 import { usesHistory, type SamplingParams } from './core/sampling.ts';
 import type { ScheduledStep, StepEntry } from './core/scheduled_step.ts';
@@ -23,6 +24,8 @@ export interface BeamRules {
   readonly count: number;
   /** Token id → what its log-probability is multiplied by; `FORBIDDEN_FACTOR` forbids it. */
   readonly factors: ReadonlyMap<number, number>;
+  /** Whether the probabilities of the tokens that these leave are to sum to 1. */
+  readonly renormalizes: boolean;
 }
 
 /** Writes the rows that say where a sequence's pages are. */
@@ -112,12 +115,14 @@ export class StepState {
     let samples = 0;
     let longest = 0;
     let candidates = 0;
+    let tiles = 0;
     for (const [sequence, { entry, sampling, rules }] of planned.entries()) {
       const { request, count, kvLength } = entry;
       const crossLength = request.encoderInput?.length ?? 0;
       this.#fillTables(request, sequence, tables);
       this.regions.crossSequences.words.set([row, count, crossLength, 0], sequence * 4);
       this.#fillTokens(entry, sequence, row);
+      tiles = this.#addTiles(tiles, sequence, count);
       row += count;
       if (count === 1) longest = Math.max(longest, kvLength, crossLength);
       if (!entry.samples) continue;
@@ -135,7 +140,7 @@ export class StepState {
       decodes: numSingles,
       samples,
       candidates: candidates * samples,
-      tiles: this.#fillTiles(planned.map(({ entry }) => entry)),
+      tiles,
       copies: copies.length,
     });
   }
@@ -160,13 +165,12 @@ export class StepState {
     crossSequences.words.set([0, count, crossLength, 0]);
     fillPages(tables.words.subarray(0, tableWidth), 0);
     fillPages(crossTables.words.subarray(0, crossTableWidth), tableWidth);
-    const isSingle = count === 1;
     return this.#setCounts(Math.max(count, crossLength), {
       tokens: count,
-      decodes: Number(isSingle),
+      decodes: Number(count === 1),
       samples: count,
       candidates: 0,
-      tiles: isSingle ? 0 : this.#fillTiles([{ count }]),
+      tiles: this.#addTiles(0, 0, count),
       copies: 0,
     });
   }
@@ -229,8 +233,9 @@ export class StepState {
 
   #fillBeam(rules: BeamRules | undefined, row: number): void {
     const { start: ruleStart, count: ruleCount } = this.#fillRules(rules?.factors ?? []);
-    const count = rules?.count ?? 0;
-    encodeBeamRow(this.regions.beamRows.words, row, { count, ruleStart, ruleCount });
+    const { count = 0, renormalizes = false } = rules ?? {};
+    const params = { count, ruleStart, ruleCount, renormalizes };
+    encodeBeamRow(this.regions.beamRows.words, row, params);
   }
 
   #fillSampler(
@@ -270,22 +275,8 @@ export class StepState {
     return { start, count: this.#rules - start };
   }
 
-  /** Cuts the queries of sequences with more than one token into tiles. @returns their number */
-  #fillTiles(entries: readonly { readonly count: number }[]): number {
-    const { words } = this.regions.tiles;
-    const { heads, kvHeads, headDim } = this.#decoder.kv;
-    const tileRows = attentionTileRows(headDim);
-    let tiles = 0;
-    for (const [sequence, { count }] of entries.entries()) {
-      if (count === 1) continue;
-      const packedRows = (count * heads) / kvHeads;
-      for (let first = 0; first < packedRows; first += tileRows) {
-        words[tiles * 2] = sequence;
-        words[tiles * 2 + 1] = first;
-        tiles += 1;
-      }
-    }
-    return tiles;
+  #addTiles(tiles: number, sequence: number, count: number): number {
+    return addTiles(this.regions.tiles.words, tiles, this.#decoder.kv, { sequence, count });
   }
 
   /** @param kvLength - most keys that a sequence of one token attends to */

@@ -65,6 +65,8 @@ export interface BeamRow {
   /** Range of the step's rules that is this row's; its tokens are distinct. */
   readonly ruleStart: number;
   readonly ruleCount: number;
+  /** Whether the probabilities of the tokens that the rules leave are to sum to 1. */
+  readonly renormalizes: boolean;
 }
 
 /** Step state that the candidates depend on. */
@@ -89,6 +91,7 @@ export function encodeBeamRow(words: Uint32Array, row: number, params: BeamRow):
   words[at] = Math.min(params.count, MAX_BEAM_CANDIDATES);
   words[at + 1] = params.ruleStart;
   words[at + 2] = params.ruleCount;
+  words[at + 3] = Number(params.renormalizes);
 }
 
 /**

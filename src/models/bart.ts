@@ -28,7 +28,7 @@ import { layerNorm } from '../nn/norm.ts';
 import { fairseqSinusoids, sinusoids } from '../nn/sinusoids.ts';
 import type { Step, TokenStep } from '../nn/step.ts';
 import type { WeightScope } from '../weights/scope.ts';
-import type { ConfigReader } from './config.ts';
+import { MAX_POSITIONS, type ConfigReader } from './config.ts';
 import type { CrossPages, Decoder, EncoderModel, Seq2SeqFamily } from './family.ts';
 import { expectClass, expectHead, lastHiddenState, vocabTables } from './seq2seq_parts.ts';
 
@@ -85,25 +85,26 @@ function readConfig(json: ConfigReader) {
     isTied: json.flag('tie_word_embeddings', true),
     scale: json.flag('scale_embedding', isM2m) ? Math.sqrt(dim) : 1,
     activation: json.activation('activation_function', isM2m ? 'relu' : 'gelu'),
-    maxPositions: json.size('max_position_embeddings', 1024),
-    uncountedId: variant.positions === 'fairseq' ? json.count('pad_token_id', 1) : undefined,
+    maxPositions: json.size('max_position_embeddings', 1024, MAX_POSITIONS),
+    uncountedId: variant.positions === 'fairseq' ? readPadding(json, vocab) : undefined,
     encoder: readSide(json, 'encoder', dim),
     decoder: readSide(json, 'decoder', dim),
   };
 }
 
+/** Id of the padding, which has a row of its own in the table of positions, after those of smaller ids. */
+function readPadding(json: ConfigReader, vocab: number): number {
+  const id = json.count('pad_token_id', 1);
+  if (id < vocab) return id;
+  throw json.fail('pad_token_id', `is ${id}, expected a token id from 0 to ${vocab - 1}`);
+}
+
 function readSide(json: ConfigReader, side: 'encoder' | 'decoder', dim: number) {
-  const heads = json.size(`${side}_attention_heads`);
-  if (dim % heads !== 0) {
-    throw json.fail(`${side}_attention_heads`, `is ${heads}, expected a divisor of d_model ${dim}`);
-  }
   return {
-    heads,
-    kvHeads: heads,
-    headDim: dim / heads,
+    ...json.equalHeads(`${side}_attention_heads`, dim, 'd_model'),
     rotaryDim: 0,
     window: undefined,
-    layers: json.size(`${side}_layers`),
+    layers: json.layers(`${side}_layers`),
     hiddenDim: json.size(`${side}_ffn_dim`),
     isCausal: side === 'decoder',
   };
@@ -253,8 +254,10 @@ export const bart: Seq2SeqFamily = {
     expectClass(json, CLASSES);
     const c = readConfig(json);
     expectHead(json, weights, c.isTied);
-    const w = weights.at('model');
-    const tables = vocabTables(weights, 'model.', c);
+    // A checkpoint without a head, which need not have one of its own, has the rest at its root.
+    const isNested = weights.has('model.encoder.layers.0.fc1.weight');
+    const w = isNested ? weights.at('model') : weights;
+    const tables = vocabTables(weights, isNested ? 'model.' : '', c);
     const waves = computeWaves(w, c);
     const [encoderScope, decoderScope] = [w.at('encoder'), w.at('decoder')];
     const embedSource = embeddings(encoderScope, c, tables.encoder(), waves);

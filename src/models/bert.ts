@@ -37,10 +37,7 @@ function readConfig(json: ConfigReader, dialect: Dialect) {
   const { keys, hasTokenTypes, hasLayerGroups, projection, uncounted } = dialect;
   requireEncoder(json);
   const dim = json.size(keys.dim);
-  const heads = json.size(keys.heads);
-  if (dim % heads !== 0) {
-    throw json.fail(keys.heads, `is ${heads}, expected a divisor of ${keys.dim} ${dim}`);
-  }
+  const { heads, kvHeads, headDim } = json.equalHeads(keys.heads, dim, keys.dim);
   const rows = json.size('max_position_embeddings', 512);
   const uncountedId = uncounted === 'pad_token_id' ? json.count('pad_token_id', 1) : uncounted;
   const offset = uncountedId === undefined ? 0 : uncountedId + 1;
@@ -53,16 +50,19 @@ function readConfig(json: ConfigReader, dialect: Dialect) {
   return {
     dim,
     heads,
-    kvHeads: heads,
-    headDim: dim / heads,
+    kvHeads,
+    headDim,
     rotaryDim: 0,
     window: undefined,
     causal: false,
     embeddingDim: projection === undefined ? dim : json.size('embedding_size', 128),
     hiddenDim: json.size(keys.hiddenDim),
-    layers: json.size(keys.layers),
+    layers: json.layers(keys.layers),
     groups: hasLayerGroups
-      ? { count: json.size('num_hidden_groups', 1), layersEach: json.size('inner_group_num', 1) }
+      ? {
+          count: json.layers('num_hidden_groups', 1),
+          layersEach: json.layers('inner_group_num', 1),
+        }
       : undefined,
     vocab: json.size('vocab_size'),
     types: hasTokenTypes ? json.size('type_vocab_size', 2) : 0,
@@ -177,7 +177,7 @@ export const bert: EncoderFamily = {
       },
       ...encoderOutputs(
         { json, weights, embed: words, dim: c.dim, normEps: c.normEps },
-        { className: dialect.className, heads, pooler },
+        { className: dialect.className, heads, pooler, isNested },
       ),
     };
   },

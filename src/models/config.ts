@@ -20,6 +20,10 @@ const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
 
 /** Sizes past this are damage, not models. */
 const MAX_SIZE = 2 ** 31 - 1;
+/** The same of layers. */
+const MAX_LAYERS = 1024;
+/** The same of positions and distances with a row each in a table that is computed. */
+export const MAX_POSITIONS = 65_536;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -57,11 +61,17 @@ class JsonReader {
     return value;
   }
 
-  /** A positive integer. */
-  size(key: string, fallback?: number): number {
+  /** A positive integer, of at most `most`. */
+  size(key: string, fallback?: number, most: number = MAX_SIZE): number {
     const value = this.raw(key) ?? fallback;
-    if (!isSize(value)) throw this.#wrong(key, value, 'a positive integer');
-    return value;
+    if (isSize(value) && value <= most) return value;
+    const range = most === MAX_SIZE ? 'a positive integer' : `an integer from 1 to ${most}`;
+    throw this.#wrong(key, value, range);
+  }
+
+  /** A number of layers, or of groups of them. */
+  layers(key: string, fallback?: number): number {
+    return this.size(key, fallback, MAX_LAYERS);
   }
 
   optionalSize(key: string): number | undefined {
@@ -147,6 +157,22 @@ export class ConfigReader extends JsonReader {
       );
     }
     return { heads, kvHeads, headDim: this.size('head_dim', dim / heads) };
+  }
+
+  /**
+   * Heads that share out the width, as those of encoders do.
+   *
+   * @param key - their number
+   * @param width - key of the width, for the error
+   */
+  equalHeads(
+    key: string,
+    dim: number,
+    width: string,
+  ): { readonly heads: number; readonly kvHeads: number; readonly headDim: number } {
+    const heads = this.size(key);
+    if (dim % heads === 0) return { heads, kvHeads: heads, headDim: dim / heads };
+    throw this.fail(key, `is ${heads}, expected a divisor of ${width} ${dim}`);
   }
 
   /** Name of the Transformers class that saved the checkpoint: the first of `architectures`. */

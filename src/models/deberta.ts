@@ -33,7 +33,7 @@ import {
   type Layer,
   type LayerNames,
 } from './bert_layers.ts';
-import type { ConfigReader } from './config.ts';
+import { MAX_POSITIONS, type ConfigReader } from './config.ts';
 import {
   encoderOutputs,
   maskedLanguage,
@@ -53,8 +53,8 @@ const LAYER: LayerNames = {
 /** Names in quotes are the keys of Hugging Face's config.json. */
 function readConfig(json: ConfigReader) {
   const dim = json.size('hidden_size');
-  const { heads, headDim } = json.attentionHeads(dim);
-  const rows = json.size('max_position_embeddings', 512);
+  const { heads, kvHeads, headDim } = json.equalHeads('num_attention_heads', dim, 'hidden_size');
+  const rows = json.size('max_position_embeddings', 512, MAX_POSITIONS);
   const terms = readTerms(json);
   const buckets = optionalSize(json, 'position_buckets') ?? 0;
   const maxDistance = optionalSize(json, 'max_relative_positions') ?? rows;
@@ -62,7 +62,7 @@ function readConfig(json: ConfigReader) {
   return {
     dim,
     heads,
-    kvHeads: heads,
+    kvHeads,
     headDim,
     rotaryDim: 0,
     window: undefined,
@@ -75,7 +75,7 @@ function readConfig(json: ConfigReader) {
     hasDistanceNorm: parts(json.string('norm_rel_ebd', 'none')).includes('layer_norm'),
     embeddingDim: json.size('embedding_size', dim),
     hiddenDim: json.size('intermediate_size'),
-    layers: json.size('num_hidden_layers'),
+    layers: json.layers('num_hidden_layers'),
     vocab: json.size('vocab_size'),
     types: json.count('type_vocab_size', 0),
     positions: json.flag('position_biased_input', true) ? { rows, offset: 0 } : undefined,
@@ -89,8 +89,10 @@ function readConfig(json: ConfigReader) {
 
 /** A size that the configuration turns off by 0 or -1. */
 function optionalSize(json: ConfigReader, key: string): number | undefined {
-  const value = json.raw(key);
-  return typeof value === 'number' && value < 1 ? undefined : json.optionalSize(key);
+  const value = json.raw(key) ?? 0;
+  return typeof value === 'number' && value < 1
+    ? undefined
+    : json.size(key, undefined, MAX_POSITIONS);
 }
 
 /** "a|B" ↦ a, b */
@@ -278,7 +280,7 @@ export const deberta: EncoderFamily = {
       },
       ...encoderOutputs(
         { json, weights, embed: words, dim: c.dim, normEps: c.normEps },
-        { className: 'DebertaV2', heads: headsOf(c) },
+        { className: 'DebertaV2', heads: headsOf(c), isNested },
       ),
     };
   },

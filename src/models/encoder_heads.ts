@@ -60,6 +60,8 @@ export interface Head {
   readonly outputs: (trunk: Trunk) => Outputs;
   /** Whether the columns of its logits are the classes that config.json names. */
   readonly isLabeled?: boolean;
+  /** Whether it is of the pre-training, which makers of sentence vectors leave away while config.json still names it. */
+  readonly isPreTraining?: boolean;
 }
 
 /** The vectors of all tokens ↦ one vector per sequence, f32 [S, dim]. */
@@ -76,6 +78,7 @@ export const meanOfTokens: Pool = (hidden, step) => {
 export function maskedLanguage(layers: VocabularyLayers): Head {
   return {
     task: 'masked language modeling',
+    isPreTraining: true,
     outputs: (trunk) => ({ logits: vocabulary(trunk, layers) }),
   };
 }
@@ -91,6 +94,7 @@ export function preTraining(
 ): Head {
   return {
     task: 'pre-training',
+    isPreTraining: true,
     outputs: (trunk) => ({
       prediction_logits: vocabulary(trunk, layers),
       [pair.output]: perSequence(trunk, pair, pair.size ?? labelsOf(trunk.json).length),
@@ -147,6 +151,7 @@ export function questionAnswering(layers: HeadLayers): Head {
 export function replacedTokens(layers: HeadLayers): Head {
   return {
     task: 'replaced token detection',
+    isPreTraining: true,
     outputs: (trunk) => ({ logits: perToken(trunk, layers, 1) }),
   };
 }
@@ -159,18 +164,20 @@ export interface EncoderClasses {
   readonly heads: Readonly<Record<string, Head>>;
   /** Full name of the dense layer on the first token that makes `pooler_output`, where there is one. */
   readonly pooler?: string | undefined;
+  /** Whether the encoder's weights are in a scope of their own, as in checkpoints that have a head. */
+  readonly isNested: boolean;
 }
 
 /**
  * What can be asked of an encoder: its vectors, the pooled one if the checkpoint has a pooler, and the outputs of the
- * class that config.json names in `architectures`.
+ * class that config.json names in `architectures`. A bare encoder passes for one that was left of its pre-training.
  *
  * @throws {ConfigError} if the class is none of these, or the checkpoint lacks its head
  * @throws {WeightFileError} if a weight of the head has another shape
  */
 export function encoderOutputs(
   trunk: Trunk,
-  { className, heads, pooler }: EncoderClasses,
+  { className, heads, pooler, isNested }: EncoderClasses,
 ): Pick<EncoderModel, 'outputs' | 'labels'> {
   const { json, weights, dim } = trunk;
   const hasPooler = pooler !== undefined && weights.has(`${pooler}.weight`);
@@ -194,6 +201,7 @@ export function encoderOutputs(
   } catch (error) {
     const tensor = error instanceof WeightFileError ? error.tensor : undefined;
     if (tensor === undefined || weights.has(tensor)) throw error;
+    if (head.isPreTraining === true && !isNested) return { outputs };
     throw json.fail(
       'architectures',
       `names ${architecture}, but the checkpoint has no ${head.task} head: tensor ${tensor} is missing; ` +
@@ -273,17 +281,18 @@ function transformation(
 function labelsOf(json: ConfigReader): readonly string[] {
   const names = json.raw('id2label');
   if (names === undefined) {
-    return Array.from({ length: json.size('num_labels', 2) }, (_, i) => `LABEL_${i}`);
+    return Array.from({ length: json.size('num_labels', 2, 2 ** 20) }, (_, i) => `LABEL_${i}`);
   }
   if (typeof names !== 'object') {
     throw json.fail('id2label', `is ${JSON.stringify(names)}, expected names by class index`);
   }
   const byIndex = new Map(Object.entries(names ?? {}).map(([key, name]) => [Number(key), name]));
   return Array.from({ length: byIndex.size }, (_, i) => {
-    if (byIndex.has(i)) return String(byIndex.get(i));
+    const name: unknown = byIndex.get(i);
+    if (typeof name === 'string' || typeof name === 'number') return String(name);
     throw json.fail(
       'id2label',
-      `has no entry ${i}, expected names for 0 to ${byIndex.size - 1}; they are the rows of the classifier`,
+      `has no name for ${i}, expected names for 0 to ${byIndex.size - 1}; they are the rows of the classifier`,
     );
   });
 }

@@ -60,9 +60,8 @@ export function familyOf<K extends ModelKind>(
   const modelType = config.string('model_type');
   const family = families.find(({ modelTypes }) => modelTypes.includes(modelType));
   if (family !== undefined) return family;
-  const [other] = kindsOf(modelType);
   throw new ConfigError(
-    `config.json: model_type "${modelType}" is not for ${LOADERS[kind]}, use ${LOADERS[other]}`,
+    `config.json: model_type "${modelType}" is not for ${LOADERS[kind]}, use ${LOADERS[kindOf(config)]}`,
     { key: 'model_type' },
   );
 }

@@ -41,7 +41,7 @@ function readConfig(json: ConfigReader) {
     ropes: [rope],
     rotaryDim: rope.rotaryDim,
     hiddenDim: json.size('intermediate_size'),
-    layers: json.size('num_hidden_layers'),
+    layers: json.layers('num_hidden_layers'),
     vocab: json.size('vocab_size'),
     maxPositions: json.size('max_position_embeddings', 2048),
     normEps: json.positive('rms_norm_eps', 1e-6),

@@ -39,12 +39,12 @@ type Config = ReturnType<typeof readConfig>;
 /** Names in quotes are the keys of Hugging Face's config.json. */
 function readConfig(json: ConfigReader) {
   const dim = json.size('hidden_size');
-  const { heads, headDim } = json.attentionHeads(dim);
-  const layers = json.size('num_hidden_layers');
+  const { heads, kvHeads, headDim } = json.equalHeads('num_attention_heads', dim, 'hidden_size');
+  const layers = json.layers('num_hidden_layers');
   return {
     dim,
     heads,
-    kvHeads: heads,
+    kvHeads,
     headDim,
     rotaryDim: headDim,
     causal: false,
@@ -169,7 +169,7 @@ export const modernbert: EncoderFamily = {
       },
       ...encoderOutputs(
         { json, weights, embed, dim: c.dim, normEps: c.normEps, bias: c.headBias },
-        { className: 'ModernBert', heads: headsOf(c) },
+        { className: 'ModernBert', heads: headsOf(c), isNested },
       ),
     };
   },

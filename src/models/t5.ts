@@ -30,7 +30,7 @@ import { rmsNorm } from '../nn/norm.ts';
 import { exactBuckets, relativeBias, type RelativeBuckets } from '../nn/relative_bias.ts';
 import type { Step, TokenStep } from '../nn/step.ts';
 import type { WeightScope } from '../weights/scope.ts';
-import type { ConfigReader } from './config.ts';
+import { MAX_POSITIONS, type ConfigReader } from './config.ts';
 import type { CrossPages, Decoder, EncoderModel, EncoderFamily, Seq2SeqFamily } from './family.ts';
 import { expectClass, expectHead, lastHiddenState, vocabTables } from './seq2seq_parts.ts';
 
@@ -44,7 +44,7 @@ function readConfig(json: ConfigReader) {
   const modelType = json.string('model_type');
   const dim = json.size('d_model');
   const heads = json.size('num_heads');
-  const layers = json.size('num_layers');
+  const layers = json.layers('num_layers');
   const isTied = json.flag('tie_word_embeddings', true);
   // T5 1.1 says by an untied head that logits are not scaled; newer files have a key for it. mT5 never scales.
   const isScaled =
@@ -59,7 +59,7 @@ function readConfig(json: ConfigReader) {
     scale: 1,
     hiddenDim: json.size('d_ff'),
     layers,
-    decoderLayers: json.size('num_decoder_layers', layers),
+    decoderLayers: json.layers('num_decoder_layers', layers),
     vocab: json.size('vocab_size'),
     normEps: json.positive('layer_norm_epsilon', 1e-6),
     isTied,
@@ -70,9 +70,6 @@ function readConfig(json: ConfigReader) {
   };
 }
 
-/** Far more than models have: tables of the bias grow with it. */
-const MAX_DISTANCE = 65_536;
-
 function readBuckets(json: ConfigReader, bidirectional: boolean): RelativeBuckets {
   const buckets = json.size('relative_attention_num_buckets', 32);
   const maxDistance = json.size('relative_attention_max_distance', 128);
@@ -81,21 +78,24 @@ function readBuckets(json: ConfigReader, bidirectional: boolean): RelativeBucket
     const least = bidirectional ? 4 : 2;
     throw json.fail('relative_attention_num_buckets', `is ${buckets}, expected at least ${least}`);
   }
-  if (maxDistance <= exact || maxDistance > MAX_DISTANCE) {
+  if (maxDistance <= exact || maxDistance > MAX_POSITIONS) {
     throw json.fail(
       'relative_attention_max_distance',
-      `is ${maxDistance}, expected more than ${exact} and at most ${MAX_DISTANCE} for ${buckets} buckets`,
+      `is ${maxDistance}, expected more than ${exact} and at most ${MAX_POSITIONS} for ${buckets} buckets`,
     );
   }
   return { buckets, maxDistance, bidirectional };
 }
+
+/** Far more than models have; each is looked for in the file. */
+const MAX_EXPERTS = 65_536;
 
 function readFeedForward(json: ConfigReader, modelType: string) {
   if (modelType === 'switch_transformers') {
     return {
       isGated: false,
       activation: json.activation('dense_act_fn', 'relu'),
-      experts: json.size('num_experts', 8),
+      experts: json.size('num_experts', 8, MAX_EXPERTS),
       capacity: json.size('expert_capacity', 64),
       routerBias: json.flag('router_bias', false),
     };

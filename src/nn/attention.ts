@@ -36,12 +36,15 @@ export function pagedAttention(
 ): (qkv: Tensor, step: TokenStep) => Tensor {
   const { heads, kvHeads, headDim, rotaryDim, rope = 0, causal, window, bias } = config;
   const { scale = headDim ** -0.5 } = config;
+  // An encoder's sequences are many or long: no keys are cut into pieces, and no room is kept for them.
+  const pieces = causal === false ? { maxSplits: 1 } : {};
+  const options = { heads, scale, causal, window, bias, ...pieces };
 
   return (qkv, step) => {
     const kv = step.kv(layer);
     const shape = { heads, kvHeads, headDim, rotaryDim, interleaved: false };
     const queries = ropeAppend(qkv, step.rotary[rope], step.attention, kv, shape);
-    return attention(queries, step.attention, kv, { heads, scale, causal, window, bias });
+    return attention(queries, step.attention, kv, options);
   };
 }
 

@@ -141,7 +141,8 @@ export class Tokenizer {
    * @throws {RequestError} if `text` is not a string
    * @throws {TokenizerError} if the tokenizer fails on it
    */
-  encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): number[] {
+  encode(text: string, options?: EncodeOptions): number[] {
+    const addSpecialTokens = options?.addSpecialTokens ?? true;
     const ids = this.#encodePlain(text);
     return addSpecialTokens ? assemble(this.#parts.postProcessor, ids, undefined).ids : ids;
   }
@@ -186,11 +187,9 @@ export class Tokenizer {
    * @param after - ids of the text that this one continues, which is not returned again. Many tokenizers drop the
    *   space in front of a text, so the same ids are another text at its beginning than in its middle
    */
-  createStream(
-    { skipSpecialTokens = true }: DecodeOptions = {},
-    after: readonly number[] = [],
-  ): DetokenizerStream {
+  createStream(options?: DecodeOptions, after: readonly number[] = []): DetokenizerStream {
     const { library, plan, skipped } = this.#parts;
+    const skipSpecialTokens = options?.skipSpecialTokens ?? true;
     const tokenOf = (id: number): string | undefined =>
       skipSpecialTokens && skipped.has(id) ? undefined : this.idToToken(id);
     if (plan) {
@@ -202,8 +201,8 @@ export class Tokenizer {
     const decode = (ids: readonly number[]): string => {
       const shown = ids.filter((id) => tokenOf(id) !== undefined);
       if (shown.length === 0) return '';
-      const options = { skip_special_tokens: skipSpecialTokens };
-      return attempt('decode', () => library.decode(shown, options));
+      const how = { skip_special_tokens: skipSpecialTokens };
+      return attempt('decode', () => library.decode(shown, how));
     };
     const before = decode(after).length;
     return new WholeStream((ids) => decode([...after, ...ids]).slice(before));

@@ -101,7 +101,7 @@ export function takeSignal<P extends { readonly signal?: AbortSignal }>(
 ): readonly [posted: Omit<P, 'signal'>, signal: AbortSignal | undefined] {
   if (!isRecord(params)) return [params, undefined];
   const { signal, ...rest } = params;
-  const isSignal = isRecord(signal) && typeof signal['addEventListener'] === 'function';
+  const isSignal = isRecord(signal) && typeof signal['throwIfAborted'] === 'function';
   return isSignal || signal === undefined
     ? [plainCopy(rest, where), signal]
     : [plainCopy(params, where), undefined];

@@ -17,13 +17,14 @@ interface Row {
   readonly logits: Float32Array;
   readonly count: number;
   readonly rules?: ReadonlyMap<number, number>;
+  readonly renormalizes?: boolean;
 }
 
 /** Everything that is allowed, best first, by a full sort in float64. */
-function reference({ logits, rules }: Row): readonly BeamCandidate[] {
+function reference({ logits, rules, renormalizes = false }: Row): readonly BeamCandidate[] {
   const largest = logits.reduce((a, b) => Math.max(a, b));
   const sum = logits.reduce((total, logit) => total + Math.exp(logit - largest), 0);
-  return Array.from(logits, (logit, token) => {
+  const allowed = Array.from(logits, (logit, token) => {
     const factor = rules?.get(token) ?? 1;
     const score =
       factor >= FORBIDDEN_FACTOR ? -Infinity : (logit - largest - Math.log(sum)) * factor;
@@ -31,6 +32,10 @@ function reference({ logits, rules }: Row): readonly BeamCandidate[] {
   })
     .filter(({ score }) => score > -Infinity)
     .sort((a, b) => b.score - a.score || a.token - b.token);
+  const best = allowed[0]?.score ?? 0;
+  const rest = allowed.reduce((total, { score }) => total + Math.exp(score - best), 0);
+  const surplus = renormalizes ? best + Math.log(rest) : 0;
+  return allowed.map(({ token, score }) => ({ token, score: score - surplus }));
 }
 
 async function run(device: Device, rows: readonly Row[]) {
@@ -42,7 +47,12 @@ async function run(device: Device, rows: readonly Row[]) {
   rows.forEach((row, i) => {
     logits.set(row.logits, i * vocab);
     const own = [...(row.rules ?? [])];
-    encodeBeamRow(words, i, { count: row.count, ruleStart: rules.length, ruleCount: own.length });
+    encodeBeamRow(words, i, {
+      count: row.count,
+      ruleStart: rules.length,
+      ruleCount: own.length,
+      renormalizes: row.renormalizes ?? false,
+    });
     rules.push(...own);
   });
   const { out } = await runOp(device, { samples: rows.length }, (r) => {
@@ -155,6 +165,22 @@ describeOnAdapters('beam candidates', (open) => {
     ];
     await check(device, rows);
     expect((await run(device, rows)).map(({ length }) => length)).toEqual([2, 0, 8, 0]);
+  });
+
+  it.each([50, 5000])('makes what rules leave of %i tokens sum to 1', async (vocab) => {
+    const device = await open();
+    const certain = logitsOf(vocab, 11, 1);
+    certain[3] = 40;
+    const forbidden = new Map([[3, FORBIDDEN_FACTOR]]);
+    const none = rulesOf(vocab, 1, FORBIDDEN_FACTOR);
+    const rows = [
+      { logits: logitsOf(vocab, 12), count: 8, rules: rulesOf(vocab, 3, FORBIDDEN_FACTOR, 1.3) },
+      { logits: logitsOf(vocab, 13), count: 8, rules: rulesOf(vocab, 1, 1.3, 0.7) },
+      { logits: logitsOf(vocab, 14), count: 8 },
+      { logits: certain, count: 8, rules: forbidden },
+      { logits: certain, count: 8, rules: none },
+    ].map((row) => ({ ...row, renormalizes: true }));
+    await check(device, [...rows, { logits: certain, count: 8, rules: forbidden }]);
   });
 
   it('passes over rules about tokens that do not exist', async () => {

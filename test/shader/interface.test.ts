@@ -167,9 +167,9 @@ describe('numbers that TypeScript and WGSL share', () => {
     expect(constant(library, 'ROW_WORDS')).toBe(BEAM_ROW_WORDS);
     expect(constant(FILES['beam_pick'], 'RESULT_WORDS')).toBe(BEAM_RESULT_WORDS);
     const words = new Uint32Array(2 * BEAM_ROW_WORDS);
-    const params = { count: 3, ruleStart: 5, ruleCount: 7 } as const;
+    const params = { count: 3, ruleStart: 5, ruleCount: 7, renormalizes: true } as const;
     encodeBeamRow(words, 1, params);
-    for (const [name, value] of Object.entries(params)) {
+    for (const [name, value] of Object.entries({ ...params, renormalizes: 1 })) {
       const word = BEAM_ROW_WORDS + constant(library, snakeCase(name).toUpperCase());
       expect([name, words[word]]).toEqual([name, value]);
     }

@@ -17,6 +17,8 @@
  * @module
  */
 
+import type { BeamChoice } from './scheduled_step.ts';
+
 /** How to search. */
 export interface BeamSearchOptions {
   /** Sequences that run at the same time, at least 1. */
@@ -41,13 +43,6 @@ export interface BeamCandidate {
   readonly token: number;
   /** Log-probability after the rules; `FORBIDDEN_SCORE` or less forbids the token. */
   readonly score: number;
-}
-
-/** What one of the next beams is made of. */
-export interface BeamChoice {
-  /** Index of the present beam that it continues. */
-  readonly parent: number;
-  readonly token: number;
 }
 
 /** A sequence that the search found. */

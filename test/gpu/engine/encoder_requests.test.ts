@@ -60,6 +60,9 @@ describeOnGpus(
       it.each<[unknown, string]>([
         [null, 'found null, expected an object'],
         [{ signal: 3 }, 'signal is 3, expected the signal of an AbortController'],
+        [{ signal: new EventTarget() }, 'signal is an object, expected the signal of an'],
+        [{ pool: 'mean' }, 'pool is no option of encode, expected one of: pooling, normalize'],
+        [{ outputs: Array(1) }, 'outputs is an array, expected a list of names of outputs'],
         [{ onProgress: 3 }, 'onProgress is 3, expected a function'],
         [{ pooling: 'max' }, 'pooling is "max", expected "mean", "first" or "pooler"'],
         [{ normalize: 1, pooling: 'mean' }, 'normalize is 1, expected true or false'],
@@ -86,7 +89,10 @@ describeOnGpus(
         await expect(encoding).rejects.toThrow(message);
       });
 
-      it('works afterwards', async () => {
+      it('works afterwards, also with null for what is left out', async () => {
+        const none = { pooling: null, maxTokens: null, onProgress: null } as object;
+        expect((await encoder.encode('a', none)).ids).toHaveLength(3);
+        expect(await encoder.tokenize('a', null as unknown as undefined)).toHaveLength(3);
         expect((await encoder.encode('a b')).outputs['last_hidden_state']?.rows).toBe(4);
         expect((await encoder.stats()).requests).toEqual({ running: 0, waiting: 0 });
       });

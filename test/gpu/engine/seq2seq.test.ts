@@ -81,6 +81,37 @@ describeOnGpus('an encoder-decoder', (gpu) => {
     await model.dispose();
   });
 
+  it('counts the probability that rules take away as the file says, or the request', async () => {
+    // As files of OPUS-MT have it; scores by Transformers 5.18.
+    const generation = {
+      bad_words_ids: [[1], [20], [13]],
+      decoder_start_token_id: 2,
+      eos_token_id: 2,
+      max_new_tokens: 10,
+      min_new_tokens: 4,
+      num_beams: 3,
+      num_return_sequences: 2,
+      renormalize_logits: true,
+      repetition_penalty: 1.5,
+    };
+    const files = { 'generation_config.json': JSON.stringify(generation) };
+    const options = { gpu: gpu(), selfTest: 'never', kvDtype: 'f32' } as const;
+    const model = await Seq2Seq.load(tinySeq2Seq(files), options);
+    const best = async (params: Omit<Seq2SeqParams, 'stream'>) => {
+      const { sequences } = await model.generate({ ids: [5, 9, 33, 21, 7] }, params);
+      return sequences.map(({ ids, score }) => ({ ids, score: score?.toFixed(3) }));
+    };
+    expect(await best({})).toEqual([
+      { ids: [32, 14, 19, 32, 2], score: '-1.149' },
+      { ids: [32, 8, 32, 32, 2], score: '-1.179' },
+    ]);
+    expect(await best({ renormalize_logits: false })).toEqual([
+      { ids: [32, 8, 32, 32, 2], score: '-1.901' },
+      { ids: [32, 8, 40, 32, 32, 2], score: '-1.961' },
+    ]);
+    await model.dispose();
+  });
+
   describe('with a tokenizer', () => {
     let model: Seq2Seq;
     beforeAll(async () => {

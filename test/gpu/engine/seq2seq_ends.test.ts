@@ -3,11 +3,18 @@ import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RecoveryEvent } from '../../../src/engine/api.ts';
 import { Seq2Seq, type Seq2SeqChunk, type Seq2SeqResult } from '../../../src/index.ts';
-import { ConfigError, DisposedError, RequestError } from '../../../src/util/errors.ts';
+import {
+  ConfigError,
+  DeviceLimitError,
+  DisposedError,
+  RequestError,
+} from '../../../src/util/errors.ts';
 import { captureDevices } from '../../support/capture_devices.ts';
+import { memorySource } from '../../support/memory_source.ts';
+import { readModelFiles } from '../../support/model_files.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 import { tinyModel } from '../../support/tiny_model.ts';
-import { tinySeq2Seq } from '../../support/tiny_seq2seq.ts';
+import { BEAM_SEARCH, tinySeq2Seq } from '../../support/tiny_seq2seq.ts';
 
 const OPTIONS = { selfTest: 'never', pageSize: 4, inputLength: 30, maxSequences: 6 } as const;
 const LONG = { eos_token_id: [], max_new_tokens: 36, no_repeat_ngram_size: 3 };
@@ -104,6 +111,15 @@ describeOnGpus('an encoder-decoder', (gpu) => {
       await expect(Seq2Seq.load(strange, options)).rejects.toThrow(/"num_beam_groups": 2/);
       await expect(Seq2Seq.load(tinySeq2Seq(), { ...options, inputLength: 41 })).rejects.toThrow(
         /inputLength is 41, expected at most .* 40/,
+      );
+    });
+
+    it('does not promise to read more than the device can take at a time', async () => {
+      const t5 = memorySource(readModelFiles(`${BEAM_SEARCH}/t5`));
+      const loading = Seq2Seq.load(t5, { gpu: gpu(), ...OPTIONS, inputLength: 200_000 });
+      await expect(loading).rejects.toThrow(DeviceLimitError);
+      await expect(loading).rejects.toThrow(
+        'an input of 200000 tokens does not fit; choose a smaller inputLength',
       );
     });
   });

@@ -82,7 +82,6 @@ describe('refuseUnsupported', () => {
       diversity_penalty: 0,
       encoder_repetition_penalty: 1,
       num_beam_groups: 1,
-      renormalize_logits: false,
       typical_p: 1,
       watermarking_config: null,
     };

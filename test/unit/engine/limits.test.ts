@@ -34,7 +34,13 @@ describe('resolveLimits', () => {
     });
     expect(resolve({}, 131072).contextLength).toBe(4096);
     expect(resolve({ contextLength: 8192 }, 131072).contextLength).toBe(8192);
-    expect(resolve({ contextLength: 100 }).pages).toBe(Math.ceil(200 / 16));
+    expect(resolve({ contextLength: 100 }).pages).toBe(2 * Math.ceil(100 / 16));
+  });
+
+  it('has room for four beams and two inputs of an encoder-decoder, each in pages of its own', () => {
+    const encoder = decoder(33);
+    expect(resolveLimits({}, decoder(33), FACTS, encoder).pages).toBe(4 * 3 + 2 * 3);
+    expect(resolveLimits({ pageSize: 1024 }, decoder(33), FACTS, encoder).pages).toBe(6);
   });
 
   it('keeps what is given, in whole pages', () => {

@@ -67,6 +67,13 @@ describe('readSentenceConfig', () => {
     });
   });
 
+  it('says where a pooling has no folder', async () => {
+    const modules = JSON.stringify([{ type: 'sentence_transformers.models.Pooling' }]);
+    await expect(readSentenceConfig(memorySource({ 'modules.json': modules }))).rejects.toThrow(
+      'modules.json: the path of the pooling is nothing, expected the name of a folder',
+    );
+  });
+
   it('reads the longest text', async () => {
     const read = (sentence: object) =>
       readSentenceConfig(repository(PLAIN, undefined, sentence)).then(

@@ -180,6 +180,7 @@ describe('resolveJobs', () => {
     [{ no_repeat_ngram_size: -2 }, 'no_repeat_ngram_size', /is -2/],
     [{ encoder_no_repeat_ngram_size: '3' }, 'encoder_no_repeat_ngram_size', /is "3"/],
     [{ bad_words_ids: [5] }, 'bad_words_ids', /expected a list of lists of token ids/],
+    [{ bad_words_ids: Array(1) }, 'bad_words_ids', /expected a list of lists of token ids/],
     [{ suppress_tokens: [-1] }, 'suppress_tokens', /expected a list of token ids/],
     [{ begin_suppress_tokens: 4 }, 'begin_suppress_tokens', /is 4/],
     [{ forced_bos_token_id: 'de' }, 'forced_bos_token_id', /is "de", expected a token id/],

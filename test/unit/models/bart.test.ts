@@ -110,6 +110,13 @@ describe('bart', () => {
     expect(asked).not.toContain('final_logits_bias [31]');
   });
 
+  it('finds the weights of a checkpoint without a head at its root', () => {
+    const { asked } = load({}, (name) => PLAIN(name) && !name.startsWith('model.'));
+    const bare = ['model.shared.weight [31, 12]', ...BLOCKS, ...learned, ...embeddingNorms];
+    const expected = [...bare.map((name) => name.replace('model.', '')), 'final_logits_bias [31]'];
+    expect(asked.toSorted()).toEqual(expected.toSorted());
+  });
+
   it('says so where a checkpoint has no head', () => {
     expect(() => load({ architectures: ['BartModel'] })).toThrow(
       /"architectures" is "BartModel", which has no language-model head \(lm_head\), expected one of: BartFor/,
@@ -122,7 +129,9 @@ describe('bart', () => {
   it.each([
     ['d_model', undefined, /"d_model" is missing/],
     ['encoder_attention_heads', 5, /is 5, expected a divisor of d_model 12/],
-    ['decoder_layers', -1, /"decoder_layers" is -1, expected a positive integer/],
+    ['decoder_layers', -1, /"decoder_layers" is -1, expected an integer from 1 to 1024/],
+    ['encoder_layers', 2e9, /"encoder_layers" is 2000000000, expected an integer from 1 to 1024/],
+    ['max_position_embeddings', 2e9, /is 2000000000, expected an integer from 1 to 65536/],
     ['activation_function', 'mish', /"activation_function" is "mish", expected one of/],
     ['scale_embedding', 'yes', /"scale_embedding" is "yes", expected true or false/],
   ])('refuses %s of %s', (key, value, message) => {

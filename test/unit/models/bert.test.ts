@@ -179,6 +179,15 @@ describe('heads', () => {
     expect(pooled.message).toMatch(/no sequence classification head: tensor bert\.pooler\.dense/);
   });
 
+  it('takes a bare encoder for one, whatever it was pre-trained as', () => {
+    const bare = /gamma|beta|^bert\.|^cls\./;
+    const { model } = load(classOf('BertForMaskedLM'), bare);
+    expect(Object.keys(model.outputs)).toEqual(['last_hidden_state', 'pooler_output']);
+    const absent = /gamma|beta|^bert\.|^qa_outputs/;
+    expect(failureOf(classOf('BertForQuestionAnswering'), absent).message).toMatch(/no question/);
+    expect(failureOf(classOf('BertForMaskedLM'), /gamma|beta|^cls\./).message).toMatch(/no masked/);
+  });
+
   it('leaves what is missing below the head to the loader', () => {
     expect(() => load(classOf('BertForMaskedLM'), /intermediate|gamma/)).toThrow(
       /^model\.safetensors: tensor bert\.encoder\.layer\.0\.intermediate/,
@@ -194,7 +203,7 @@ describe('heads', () => {
     [
       { ...classOf('BertForTokenClassification'), id2label: { 0: 'a', 2: 'c' } },
       'id2label',
-      /no entry 1/,
+      /no name for 1/,
     ],
     [
       { ...classOf('BertForTokenClassification'), id2label: 'a' },

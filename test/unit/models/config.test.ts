@@ -48,6 +48,13 @@ describe('ConfigReader', () => {
     );
   });
 
+  it('a number of layers is none that would take forever to make', () => {
+    expect(reader({ layers: 1024 }).layers('layers')).toBe(1024);
+    expect(failureOf(() => reader({ layers: 1025 }).layers('layers')).message).toBe(
+      'config.json (llama): "layers" is 1025, expected an integer from 1 to 1024',
+    );
+  });
+
   it.each([-1, 0.5, '0', true, 2 ** 31])('a count is not %o', (value) => {
     const error = failureOf(() => reader({ id: value }).count('id'));
     expect(error.message).toMatch(/"id" is .*, expected an integer of 0 or more/);
@@ -83,6 +90,14 @@ describe('ConfigReader', () => {
     );
     const uneven = reader({ num_attention_heads: 8, num_key_value_heads: 16 });
     expect(failureOf(() => uneven.attentionHeads(64)).key).toBe('num_key_value_heads');
+  });
+
+  it('shares the width out over the heads of an encoder, whatever head_dim says', () => {
+    const json = reader({ heads: 4, head_dim: 24 });
+    expect(json.equalHeads('heads', 64, 'd')).toEqual({ heads: 4, kvHeads: 4, headDim: 16 });
+    expect(failureOf(() => json.equalHeads('heads', 66, 'd')).message).toMatch(
+      /"heads" is 4, expected a divisor of d 66/,
+    );
   });
 
   it('knows activations by the names of Transformers', () => {
@@ -244,6 +259,7 @@ describe('familyOf', () => {
     expect(messageOf('bert', DECODERS)).toMatch(/"bert" is not for Engine.load, use Encoder.load/);
     expect(messageOf('llama', ENCODER_DECODERS)).toMatch(/not for Seq2Seq.load, use Engine.load/);
     expect(messageOf('bart', DECODERS)).toMatch(/not for Engine.load, use Seq2Seq.load/);
+    expect(messageOf('t5', DECODERS)).toMatch(/not for Engine.load, use Seq2Seq.load/);
   });
 });
 

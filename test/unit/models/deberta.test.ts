@@ -101,8 +101,12 @@ describe('deberta', () => {
     [{ pos_att_type: 3 }, /"pos_att_type" is 3, expected a list of: c2p, p2c/],
     [{ conv_kernel_size: 4 }, /"conv_kernel_size" is 4, expected an odd number/],
     [{ conv_kernel_size: 3, conv_groups: 2 }, /"conv_groups" is 2, expected 1/],
-    [{ max_relative_positions: 'far' }, /"max_relative_positions" is "far", expected a positive/],
+    [
+      { max_relative_positions: 'far' },
+      /"max_relative_positions" is "far", expected an integer from 1 to 65536/,
+    ],
     [{ position_buckets: 1 }, /"position_buckets" is 1/],
+    [{ max_relative_positions: 2e9 }, /"max_relative_positions" is 2000000000, expected an/],
     [{ architectures: ['DebertaV2ForCausalLM'] }, /names DebertaV2ForCausalLM, expected one of/],
   ])('refuses %o', (changes, message) => {
     expect(() => load(changes)).toThrow(message);
