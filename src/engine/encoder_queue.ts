@@ -161,7 +161,16 @@ export class EncoderQueue {
       );
     } catch (error) {
       if (!(error instanceof DeviceLimitError)) throw error;
-      for (const job of batch) if (this.#running.delete(job)) job.onError(error);
+      // Several fit in the budget: it is one that is too long.
+      const tokens = batch.reduce((sum, { sequence }) => sum + sequence.ids.length, 0);
+      const { limit, available, needed } = error;
+      const refusal = new DeviceLimitError(
+        limit,
+        available,
+        needed,
+        `a text of ${tokens} tokens is too long for this device; cut it off with maxTokens and truncate, or ask for less of it`,
+      );
+      for (const job of batch) if (this.#running.delete(job)) job.onError(refusal);
       return undefined;
     }
   }
