@@ -40,7 +40,8 @@ export async function readSentenceConfig(
   if (pooling === undefined) return { normalize: false, maxTokens };
 
   const { path: folder } = pooling;
-  if (typeof folder !== 'string') {
+  // Nothing outside the repository is read.
+  if (typeof folder !== 'string' || !/^[\w-][\w.-]*$/.test(folder)) {
     throw new ConfigError(
       `modules.json: the path of the pooling is ${describeValue(folder)}, expected the name of a folder`,
     );

@@ -67,10 +67,14 @@ describe('readSentenceConfig', () => {
     });
   });
 
-  it('says where a pooling has no folder', async () => {
-    const modules = JSON.stringify([{ type: 'sentence_transformers.models.Pooling' }]);
+  it.each([
+    [undefined, 'nothing'],
+    ['../1_Pooling', '"../1_Pooling"'],
+    ['/etc', '"/etc"'],
+  ])('says where a pooling has no folder of the repository: %s', async (path, found) => {
+    const modules = JSON.stringify([{ type: 'sentence_transformers.models.Pooling', path }]);
     await expect(readSentenceConfig(memorySource({ 'modules.json': modules }))).rejects.toThrow(
-      'modules.json: the path of the pooling is nothing, expected the name of a folder',
+      `modules.json: the path of the pooling is ${found}, expected the name of a folder`,
     );
   });
 
