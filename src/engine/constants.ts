@@ -2,7 +2,7 @@ import type { Device } from '../gpu/device.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import type { Recording } from '../gpu/recording.ts';
 import { StateBuffer } from '../gpu/state_buffer.ts';
-import { COUNT_NAMES, type Counts, type DeviceTensor } from '../gpu/tensor.ts';
+import { COUNT_NAMES, NO_COUNTS, type DeviceTensor } from '../gpu/tensor.ts';
 import type { OncePart } from '../nn/step.ts';
 
 /** A recording not run yet, and where its values belong. */
@@ -10,17 +10,6 @@ interface Job {
   readonly recording: Recording;
   readonly places: ReadonlyMap<string, DeviceTensor>;
 }
-
-const NO_COUNTS: Counts = {
-  tokens: 0,
-  decodes: 0,
-  samples: 0,
-  tiles: 0,
-  splits: 0,
-  combines: 0,
-  candidates: 0,
-  copies: 0,
-};
 
 /** Values that depend on weights alone: computed on the GPU once, then kept beside the weights. */
 export class Constants {

@@ -31,6 +31,18 @@ export const COUNT_NAMES = [
 export type CountName = (typeof COUNT_NAMES)[number];
 export type Counts = Readonly<Record<CountName, number>>;
 
+/** Nothing to do. */
+export const NO_COUNTS: Counts = {
+  tokens: 0,
+  decodes: 0,
+  samples: 0,
+  tiles: 0,
+  splits: 0,
+  combines: 0,
+  candidates: 0,
+  copies: 0,
+};
+
 /** A size that is known only when a step runs, with the most it can be. */
 export interface Dim {
   readonly count: CountName;

@@ -1,7 +1,7 @@
 /** What a case of the self-test is, and what several of them need. @module */
 import type { DeviceFacts } from '../gpu/device.ts';
 import type { Recorder } from '../gpu/recorder.ts';
-import type { Counts, Tensor } from '../gpu/tensor.ts';
+import { NO_COUNTS, type Counts, type Tensor } from '../gpu/tensor.ts';
 import { reducesBySubgroup, type Variant } from './variants.ts';
 
 /** An operation whose result must not depend on the variants that compute it. */
@@ -20,8 +20,7 @@ export interface SelfTestCase {
 
 /** Counts of a step, those not given being 0. */
 export function countsOf(counts: Partial<Counts>): Counts {
-  const none = { tokens: 0, decodes: 0, samples: 0, tiles: 0, splits: 0, combines: 0 };
-  return { ...none, candidates: 0, copies: 0, ...counts };
+  return { ...NO_COUNTS, ...counts };
 }
 
 /** All numbers of an f32 tensor, of one magnitude: {@link SelfTestCase.read}. */

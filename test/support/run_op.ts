@@ -2,7 +2,13 @@ import type { Device } from '../../src/gpu/device.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { readBuffer } from '../../src/gpu/readback.ts';
 import { StateBuffer } from '../../src/gpu/state_buffer.ts';
-import { COUNT_NAMES, type Counts, type DeviceTensor, type Tensor } from '../../src/gpu/tensor.ts';
+import {
+  COUNT_NAMES,
+  NO_COUNTS,
+  type Counts,
+  type DeviceTensor,
+  type Tensor,
+} from '../../src/gpu/tensor.ts';
 
 /** What uninitialized memory is filled with in tests: large, so that any use of it shows. */
 export const POISON = 1e30;
@@ -27,17 +33,7 @@ export function upload(
 
 /** Counts of a step, those not given being 0. */
 export function countsOf(counts: Partial<Counts>): Counts {
-  return {
-    tokens: 0,
-    decodes: 0,
-    samples: 0,
-    tiles: 0,
-    splits: 0,
-    combines: 0,
-    candidates: 0,
-    copies: 0,
-    ...counts,
-  };
+  return { ...NO_COUNTS, ...counts };
 }
 
 /** Bytes of one output of an operation, as numbers. */
