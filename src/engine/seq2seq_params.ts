@@ -97,7 +97,8 @@ export function resolveJobs(
   };
   const { startIds, eosIds } = settings;
   return inputs.map((input, i): Seq2SeqJob => {
-    const encoderInput = readInput(input, `inputs[${i}]`, truncates, facts);
+    const name = inputs.length === 1 ? 'input' : `inputs[${i}]`;
+    const encoderInput = readInput(input, name, truncates, facts);
     const maxTokens = maxTokensOf(encoderInput.length, settings, params, facts);
     const numPrompt = startIds.length;
     const ruled = { numPrompt, maxLength: numPrompt + maxTokens, eosIds, encoderInput };

@@ -29,7 +29,7 @@ export function checkRequest(
       encoderInput === undefined ? '' : ` beside an encoder input of ${encoderInput.length}`;
     throw new RequestError(
       `request: the prompt has ${prompt.length} tokens, the KV cache holds ${capacity}${beside}; ` +
-        `shorten ${encoderInput === undefined ? 'it' : 'one of them'} or enlarge the cache`,
+        `shorten ${encoderInput === undefined ? 'it' : 'one of them'} or load the model with more kvTokens`,
       { param: 'prompt' },
     );
   }
@@ -88,7 +88,7 @@ export function checkBeams(
     throw new RequestError(
       `request: ${numBeams} beams of ${prompt.length} tokens and up to ${maxLength - prompt.length} more need ` +
         `${numBeams} times ${beamBlocks} pages and ${crossBlocks} for the encoder's output, ` +
-        `the KV cache has ${numBlocks}; ${advice} or enlarge the cache`,
+        `the KV cache has ${numBlocks}; ${advice} or load the model with more kvTokens`,
       { param: 'num_beams' },
     );
   }

@@ -217,7 +217,7 @@ describe('beams that cannot run', () => {
       maxTokens: 13,
       message:
         "4 beams of 4 tokens and up to 13 more need 4 times 4 pages and 0 for the encoder's output, " +
-        'the KV cache has 15; ask for at most 9 tokens, use fewer beams or enlarge the cache',
+        'the KV cache has 15; ask for at most 9 tokens, use fewer beams or load the model with more kvTokens',
     },
     { numBeams: 4, maxTokens: undefined, message: 'up to 61 more need 4 times 16 pages' },
   ])('are refused: $message', ({ numBeams, maxTokens, message }) => {
