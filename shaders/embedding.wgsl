@@ -21,8 +21,9 @@ const WORKGROUP: u32 = 64u;
 @group(0) @binding(0) var<storage, read> tokens: array<u32>;
 @group(0) @binding(1) var<storage, read> last_tokens: array<u32>;
 @group(0) @binding(2) var<storage, read> table: array<Weight1>;
-@group(0) @binding(3) var<storage, read> add: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> add: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -36,7 +37,7 @@ fn main(
   let row = (token - FIRST_ROW) * DIM;
   for (var i = thread; i < DIM; i += WORKGROUP) {
     let element = row + i;
-    var value = SCALE * weight1(table[element / WEIGHT1_ELEMENTS], element);
+    var value = SCALE * weight_scale(element) * weight1(table[element / WEIGHT1_ELEMENTS], element);
     if (HAS_ADD) {
       value += add[group.x * DIM + i];
     }

@@ -25,11 +25,12 @@ const WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight1>;
-@group(0) @binding(2) var<storage, read> experts: array<u32>;
-@group(0) @binding(3) var<storage, read> row_scale: array<f32>;
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<uniform> counts: Counts;
+@group(0) @binding(2) var<storage, read> scales: array<u32>;
+@group(0) @binding(3) var<storage, read> experts: array<u32>;
+@group(0) @binding(4) var<storage, read> row_scale: array<f32>;
+@group(0) @binding(5) var<storage, read> residual: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(7) var<uniform> counts: Counts;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -62,7 +63,7 @@ fn main(
     var sums = vec4f();
     for (var k = 0u; k < K; k++) {
       let element = first + k;
-      let w = weight1(weight[element / WEIGHT1_ELEMENTS], element);
+      let w = weight_scale(element) * weight1(weight[element / WEIGHT1_ELEMENTS], element);
       sums += w * vec4f(x[at.x + k], x[at.y + k], x[at.z + k], x[at.w + k]);
     }
     for (var i = 0u; i < taken; i++) {

@@ -1,12 +1,12 @@
 // matmul_direct: y[r, n] = activate(SCALE * sum_k x[r, k] * weight[n, k] + bias[n]) + residual[r, n]
 //
-//   x [rows, 4 * K4] f32      weight [N, 4 * K4]      bias [N_TOTAL] f32      residual, y [rows, N_TOTAL] f32
+//   x [rows, K] f32      weight [N, K], K = 4 * BLOCK4 * ROW_BLOCKS      bias [N_TOTAL] f32      residual, y [rows, N_TOTAL] f32
 //   grid  (N / (WORKGROUP * COLS), rows / ROWS); a thread computes ROWS x COLS elements of y
 //
 // No workgroup memory and no barriers: for devices that run the threads of a workgroup one after another.
 
 // Specialized by src/kernels/matmul.ts. The weight holds rows N_FIRST .. N_FIRST + N of the whole matrix.
-const K4: u32 = 6u;
+const ROW_BLOCKS: u32 = 6u;
 const N: u32 = 5u;
 const N_FIRST: u32 = 0u;
 const N_TOTAL: u32 = 5u;
@@ -20,16 +20,18 @@ const ACTIVATION: u32 = 0u;
 const HAS_RESIDUAL: bool = true;
 const WORKGROUP: u32 = 16u;
 
-//!include WEIGHT lib/weight_f32.wgsl
+//!include BLOCK lib/block_f32.wgsl
+//!include lib/block_scale.wgsl
 //!include lib/counts.wgsl
 //!include lib/matmul_store.wgsl
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> weight: array<Weight4>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read> residual: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(5) var<uniform> counts: Counts;
+@group(0) @binding(1) var<storage, read> weight: array<Block>;
+@group(0) @binding(2) var<storage, read> scales: array<u32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<uniform> counts: Counts;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -41,15 +43,16 @@ fn main(
   let rows = min(ROWS, count(ROW_COUNT) - first_row);
 
   var sums: array<array<f32, COLS>, ROWS>;
-  for (var k = 0u; k < K4; k++) {
-    var v: array<vec4f, ROWS>;
-    for (var r = 0u; r < rows; r++) {
-      v[r] = x[(first_row + r) * K4 + k];
-    }
+  for (var b = 0u; b < ROW_BLOCKS; b++) {
     for (var j = 0u; j < COLS; j++) {
-      let w = weight4(weight[min(first_n + j, N - 1u) * K4 + k]);
-      for (var r = 0u; r < rows; r++) {
-        sums[r][j] += dot(v[r], w);
+      let at = min(first_n + j, N - 1u) * ROW_BLOCKS + b;
+      let block = weight[at];
+      let scale = block_scale(at);
+      for (var i = 0u; i < BLOCK4; i++) {
+        let w = scale * block4(block, i);
+        for (var r = 0u; r < rows; r++) {
+          sums[r][j] += dot(x[((first_row + r) * ROW_BLOCKS + b) * BLOCK4 + i], w);
+        }
       }
     }
   }

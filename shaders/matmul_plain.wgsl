@@ -3,7 +3,7 @@
 //   x [rows, K] f32      weight [N, K]      bias [N_TOTAL] f32      residual, y [rows, N_TOTAL] f32
 //   grid  (N / WORKGROUP, rows); one thread per element of y
 //
-// The readable kernel: oracle of the others, and the path for K that is not a multiple of 4.
+// The readable kernel: oracle of the others, and the path for rows of weight that are no whole blocks.
 
 // Specialized by src/kernels/matmul.ts. The weight holds rows N_FIRST .. N_FIRST + N of the whole matrix.
 const K: u32 = 6u;
@@ -22,9 +22,10 @@ const WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> weight: array<Weight1>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read> residual: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> scales: array<u32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -38,7 +39,8 @@ fn main(
   var sum = 0.0;
   for (var k = 0u; k < K; k++) {
     let element = n * K + k;
-    sum += x[group.y * K + k] * weight1(weight[element / WEIGHT1_ELEMENTS], element);
+    let w = weight_scale(element) * weight1(weight[element / WEIGHT1_ELEMENTS], element);
+    sum += x[group.y * K + k] * w;
   }
   store(group.y, n, sum);
 }

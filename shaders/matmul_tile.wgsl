@@ -19,7 +19,8 @@ const HAS_ACTIVATION: bool = false;
 const ACTIVATION: u32 = 0u;
 const HAS_RESIDUAL: bool = true;
 
-//!include WEIGHT lib/weight_f32.wgsl
+//!include BLOCK lib/block_f32.wgsl
+//!include lib/block_scale.wgsl
 //!include lib/counts.wgsl
 //!include lib/matmul_store.wgsl
 
@@ -29,11 +30,12 @@ const SLAB4: u32 = 4u;
 const STRIDE: u32 = SLAB4 + 1u;
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> weight: array<Weight4>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read> residual: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
-@group(0) @binding(5) var<uniform> counts: Counts;
+@group(0) @binding(1) var<storage, read> weight: array<Block>;
+@group(0) @binding(2) var<storage, read> scales: array<u32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<uniform> counts: Counts;
 
 var<workgroup> x_slab: array<vec4f, TILE * STRIDE>;
 var<workgroup> weight_slab: array<vec4f, TILE * STRIDE>;
@@ -52,7 +54,7 @@ fn main(
   let load_k = thread % SLAB4;
   let load_row = thread / SLAB4;
   let x_row = min(first_row + load_row, rows - 1u) * K4;
-  let weight_row = min(first_n + load_row, N - 1u) * K4;
+  let weight_row = min(first_n + load_row, N - 1u) * (K4 / BLOCK4);
   let staged = load_row * STRIDE + load_k;
 
   var sums: array<vec4f, 4>;
@@ -60,7 +62,9 @@ fn main(
     let k = slab + load_k;
     let inside = k < K4;
     let x_value = x[x_row + min(k, K4 - 1u)];
-    let weight_value = weight4(weight[weight_row + min(k, K4 - 1u)]);
+    let k_inside = min(k, K4 - 1u);
+    let block = weight_row + k_inside / BLOCK4;
+    let weight_value = block_scale(block) * block4(weight[block], k_inside % BLOCK4);
     workgroupBarrier();
     x_slab[staged] = select(vec4f(), x_value, inside);
     weight_slab[staged] = select(vec4f(), weight_value, inside);

@@ -25,7 +25,8 @@ const WORKGROUP: u32 = 64u;
 @group(0) @binding(2) var<storage, read> last_tokens: array<u32>;
 @group(0) @binding(3) var<storage, read> position_ids: array<u32>;
 @group(0) @binding(4) var<storage, read> table: array<Weight1>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<storage, read> scales: array<u32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -43,6 +44,6 @@ fn main(
   for (var i = thread; i < DIM; i += WORKGROUP) {
     let element = first + i;
     let out = group.x * DIM + i;
-    y[out] = x[out] + weight1(table[element / WEIGHT1_ELEMENTS], element);
+    y[out] = x[out] + weight_scale(element) * weight1(table[element / WEIGHT1_ELEMENTS], element);
   }
 }

@@ -32,6 +32,8 @@ export interface DeviceFacts {
   readonly hasSlowBarriers: boolean;
   /** Kernels and shader libraries that gave wrong results here: names of `VARIANTS` in kernels/variants.ts. */
   readonly dropped: ReadonlySet<string>;
+  /** Variants that were measured to be the fastest here, by kernel and shape; see kernels/tuning.ts. */
+  readonly tuned: ReadonlyMap<string, string>;
   readonly limits: {
     readonly maxStorageBufferBindingSize: number;
     readonly maxBufferSize: number;
@@ -159,6 +161,7 @@ function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFact
     hasTimestamps: features.has('timestamp-query'),
     hasSlowBarriers: names.includes('swiftshader'),
     dropped: new Set(),
+    tuned: new Map(),
     limits: {
       maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
       maxBufferSize: limits.maxBufferSize,

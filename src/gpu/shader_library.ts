@@ -3,6 +3,12 @@ import attentionBias from '../../shaders/lib/attention_bias.wgsl?raw';
 import attentionWindow from '../../shaders/lib/attention_window.wgsl?raw';
 import beamRow from '../../shaders/lib/beam_row.wgsl?raw';
 import blockBest from '../../shaders/lib/block_best.wgsl?raw';
+import blockBf16 from '../../shaders/lib/block_bf16.wgsl?raw';
+import blockF16 from '../../shaders/lib/block_f16.wgsl?raw';
+import blockF32 from '../../shaders/lib/block_f32.wgsl?raw';
+import blockQ4 from '../../shaders/lib/block_q4.wgsl?raw';
+import blockQ8 from '../../shaders/lib/block_q8.wgsl?raw';
+import blockScale from '../../shaders/lib/block_scale.wgsl?raw';
 import counts from '../../shaders/lib/counts.wgsl?raw';
 import exponential from '../../shaders/lib/exponential.wgsl?raw';
 import kvF16 from '../../shaders/lib/kv_f16.wgsl?raw';
@@ -10,14 +16,17 @@ import kvF32 from '../../shaders/lib/kv_f32.wgsl?raw';
 import kvPages from '../../shaders/lib/kv_pages.wgsl?raw';
 import matmulStore from '../../shaders/lib/matmul_store.wgsl?raw';
 import moments from '../../shaders/lib/moments.wgsl?raw';
+import realF16 from '../../shaders/lib/real_f16.wgsl?raw';
+import realF32 from '../../shaders/lib/real_f32.wgsl?raw';
 import reduceSubgroup from '../../shaders/lib/reduce_subgroup.wgsl?raw';
 import reduceTree from '../../shaders/lib/reduce_tree.wgsl?raw';
 import sampleRow from '../../shaders/lib/sample_row.wgsl?raw';
 import token from '../../shaders/lib/token.wgsl?raw';
 import weightBf16 from '../../shaders/lib/weight_bf16.wgsl?raw';
 import weightF16 from '../../shaders/lib/weight_f16.wgsl?raw';
-import weightF16Native from '../../shaders/lib/weight_f16_native.wgsl?raw';
 import weightF32 from '../../shaders/lib/weight_f32.wgsl?raw';
+import weightQ4 from '../../shaders/lib/weight_q4.wgsl?raw';
+import weightQ8 from '../../shaders/lib/weight_q8.wgsl?raw';
 
 /** Shared WGSL functions by the path that `//!include` names. */
 export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
@@ -26,6 +35,12 @@ export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
   'lib/attention_window.wgsl': attentionWindow,
   'lib/beam_row.wgsl': beamRow,
   'lib/block_best.wgsl': blockBest,
+  'lib/block_bf16.wgsl': blockBf16,
+  'lib/block_f16.wgsl': blockF16,
+  'lib/block_f32.wgsl': blockF32,
+  'lib/block_q4.wgsl': blockQ4,
+  'lib/block_q8.wgsl': blockQ8,
+  'lib/block_scale.wgsl': blockScale,
   'lib/counts.wgsl': counts,
   'lib/exponential.wgsl': exponential,
   'lib/kv_f16.wgsl': kvF16,
@@ -33,12 +48,15 @@ export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
   'lib/kv_pages.wgsl': kvPages,
   'lib/matmul_store.wgsl': matmulStore,
   'lib/moments.wgsl': moments,
+  'lib/real_f16.wgsl': realF16,
+  'lib/real_f32.wgsl': realF32,
   'lib/reduce_subgroup.wgsl': reduceSubgroup,
   'lib/reduce_tree.wgsl': reduceTree,
   'lib/sample_row.wgsl': sampleRow,
   'lib/token.wgsl': token,
   'lib/weight_bf16.wgsl': weightBf16,
   'lib/weight_f16.wgsl': weightF16,
-  'lib/weight_f16_native.wgsl': weightF16Native,
   'lib/weight_f32.wgsl': weightF32,
+  'lib/weight_q4.wgsl': weightQ4,
+  'lib/weight_q8.wgsl': weightQ8,
 };

@@ -7,7 +7,14 @@ import { weightLibrary, workgroupFor } from './variants.ts';
 const kernel = defineKernel({
   name: 'embedding',
   source,
-  bindings: { tokens: 'read', lastTokens: 'read', table: 'read', add: 'read', y: 'write' },
+  bindings: {
+    tokens: 'read',
+    lastTokens: 'read',
+    table: 'read',
+    scales: 'read',
+    add: 'read',
+    y: 'write',
+  },
 });
 
 /** Marks an entry of `tokens` as "the id sampled last in this slot" instead of a token id. */
@@ -25,7 +32,7 @@ export interface EmbeddingOptions {
  *
  * @param tokens - u32 [rows]; a token id below `table.rows`, or `LAST_TOKEN + slot`
  * @param lastTokens - u32 [slots], ids the sampler wrote
- * @param table - [vocab, dim] in any weight dtype
+ * @param table - [vocab, dim] in any form
  * @returns f32 [rows, dim]
  * @throws {ShapeError} if `tokens` or `lastTokens` is not u32 with one axis, or `add` has another shape
  */
@@ -49,9 +56,16 @@ export function embedding(
         SCALE: scale,
         HAS_ADD: add !== undefined,
         WORKGROUP: workgroupFor(table.cols),
-        WEIGHT: weightLibrary(recorder.facts, table.dtype),
+        WEIGHT: weightLibrary(table.form),
       },
-      bindings: { tokens, lastTokens, table: shard.tensor, add: add ?? tokens, y },
+      bindings: {
+        tokens,
+        lastTokens,
+        table: shard.tensor,
+        scales: shard.scales ?? tokens,
+        add: add ?? tokens,
+        y,
+      },
       grid: [groupsOf(rows, 1)],
     });
   }

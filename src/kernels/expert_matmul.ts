@@ -13,6 +13,7 @@ const kernel = defineKernel({
   bindings: {
     x: 'read',
     weight: 'read',
+    scales: 'read',
     experts: 'read',
     rowScale: 'read',
     residual: 'read',
@@ -79,11 +80,12 @@ export function expertMatmul(
         HAS_ROW_SCALE: rowScale !== undefined,
         HAS_RESIDUAL: residual !== undefined,
         WORKGROUP,
-        WEIGHT: weightLibrary(recorder.facts, weight.dtype),
+        WEIGHT: weightLibrary(weight.form),
       },
       bindings: {
         x,
         weight: shard.tensor,
+        scales: shard.scales ?? x,
         experts: chosen,
         rowScale: rowScale ?? x,
         residual: residual ?? x,

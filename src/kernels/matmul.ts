@@ -1,180 +1,106 @@
 import type { DeviceFacts } from '../gpu/device.ts';
-import { defineKernel, groupsOf, type Bindings, type Kernel } from '../gpu/kernel.ts';
-import { Recorder } from '../gpu/recorder.ts';
-import type { Slots } from '../gpu/shader.ts';
+import { capacityOf, expectRows, expectShape, type Tensor } from '../gpu/tensor.ts';
+import { ShapeError } from '../util/errors.ts';
+import { gatedActivation } from './gated_activation.ts';
 import {
-  capacityOf,
-  expectRows,
-  expectShape,
-  type DeviceTensor,
-  type Extent,
-  type Tensor,
-} from '../gpu/tensor.ts';
-import { divCeil } from '../util/arith.ts';
-import directSource from '../../shaders/matmul_direct.wgsl?raw';
-import fewSource from '../../shaders/matmul_few.wgsl?raw';
-import plainSource from '../../shaders/matmul_plain.wgsl?raw';
-import tileSource from '../../shaders/matmul_tile.wgsl?raw';
-import { activationSlot, type Activation } from './activation.ts';
+  shapeOf,
+  type MatmulOptions,
+  type MatmulShape,
+  type MatmulVariant,
+  type MatmulVariants,
+} from './matmul_call.ts';
+import { FEW_ROWS, FEW_VARIANTS, preferFew } from './matmul_few.ts';
+import { PLAIN } from './matmul_plain.ts';
+import { preferTile, TILE_VARIANTS } from './matmul_tile.ts';
 import type { Matrix } from './matrix.ts';
-import { isUsable, reduceLibrary, weightLibrary } from './variants.ts';
+import { rmsNorm } from './rms_norm.ts';
+import { isUsable } from './variants.ts';
 
-const OPERANDS = {
-  x: 'read',
-  weight: 'read',
-  bias: 'read',
-  residual: 'read',
-  y: 'write',
-} as const satisfies Bindings;
+export { FEW_ROWS } from './matmul_few.ts';
+export type { MatmulOptions } from './matmul_call.ts';
 
-const plain = defineKernel({ name: 'matmul_plain', source: plainSource, bindings: OPERANDS });
-const direct = defineKernel({
-  name: 'matmul_direct',
-  source: directSource,
-  bindings: { ...OPERANDS, counts: 'uniform' },
-});
-const few = defineKernel({
-  name: 'matmul_few',
-  source: fewSource,
-  bindings: { ...OPERANDS, counts: 'uniform' },
-});
-const tile = defineKernel({
-  name: 'matmul_tile',
-  source: tileSource,
-  bindings: { ...OPERANDS, counts: 'uniform' },
-});
+/** Every way to multiply, by name. `plain` is the oracle. */
+export const MATMUL_VARIANTS: MatmulVariants = { plain: PLAIN, ...TILE_VARIANTS, ...FEW_VARIANTS };
 
-/**
- * Which kernel multiplies. `plain` is the oracle and takes any size; `direct` has no barriers; `few` reads the weight
- * once for up to {@link FEW_ROWS} rows; `tile` stages both operands in workgroup memory.
- */
-export type MatmulVariant = 'plain' | 'direct' | 'few' | 'tile';
-
-/** Most rows for which the kernel that reads the weight once per step is used. */
-export const FEW_ROWS = 8;
-
-/** Columns that a workgroup of `few` computes. */
-const FEW_COLUMNS = 4;
-const TILE = 64;
-const PLAIN_WORKGROUP = 64;
-/** Rows and columns of y that a thread of `direct` computes. */
-const DIRECT_ROWS = 4;
-const DIRECT_COLS = 8;
-const DIRECT_WORKGROUP = 16;
-
-export interface MatmulOptions {
-  /** Factor on the product. */
-  readonly scale?: number | undefined;
-  /** f32 [weight.rows], added to every row. */
-  readonly bias?: DeviceTensor | undefined;
-  /** Applied to the scaled product and bias. */
-  readonly activation?: Activation | undefined;
-  /** f32 [rows, weight.rows], added last. */
-  readonly residual?: Tensor | undefined;
-  /** Overrides the choice by shape; for tests. */
-  readonly variant?: MatmulVariant;
+/** What a measured choice is stored under. */
+export function matmulKey({ rows, cols, outputs, form }: MatmulShape): string {
+  return `matmul ${form} ${outputs}x${cols} of ${rows}`;
 }
 
-/** The kernel for `rows` rows of `cols` elements on a device with these facts. */
-export function chooseMatmul(
-  facts: Pick<DeviceFacts, 'hasSlowBarriers' | 'dropped'>,
-  rows: Extent,
-  cols: number,
-): MatmulVariant {
-  if (cols % 4 !== 0) return 'plain';
-  const fastest = capacityOf(rows) <= FEW_ROWS ? 'few' : 'tile';
-  if (!facts.hasSlowBarriers && isUsable(facts, `matmul_${fastest}`)) return fastest;
-  return isUsable(facts, 'matmul_direct') ? 'direct' : 'plain';
+/** Names of the variants that can run a multiplication here, the one to use unmeasured first. */
+export function matmulCandidates(facts: DeviceFacts, shape: MatmulShape): readonly string[] {
+  const preferred = [
+    ...(shape.rows <= FEW_ROWS ? preferFew(facts, shape) : []),
+    ...preferTile(facts, shape),
+  ];
+  return [...new Set(preferred), 'plain'].filter((name) => {
+    const variant = MATMUL_VARIANTS[name];
+    return variant !== undefined && canRun(variant, facts, shape);
+  });
+}
+
+/** Name of the variant that multiplies on a device with these facts. */
+export function chooseMatmul(facts: DeviceFacts, shape: MatmulShape): string {
+  const candidates = matmulCandidates(facts, shape);
+  const tuned = facts.tuned.get(matmulKey(shape));
+  return candidates.find((name) => name === tuned) ?? candidates[0] ?? 'plain';
+}
+
+function canRun(variant: MatmulVariant, facts: DeviceFacts, shape: MatmulShape): boolean {
+  const { kernel } = variant;
+  return (kernel === 'matmul_plain' || isUsable(facts, kernel)) && variant.suits(facts, shape);
 }
 
 /**
- * Multiplies rows by a weight matrix: y = activation(scale · x · weightᵀ + bias) + residual.
+ * Multiplies rows by a weight matrix: y = activation(scale · norm(x) · weightᵀ + bias) + residual.
  *
  * @param x - f32 [rows, weight.cols]
- * @param weight - [outputs, inputs], f32, f16 or bf16
- * @returns f32 [rows, weight.rows]; products accumulate in f32
- * @throws {ShapeError} if an operand does not fit the weight
+ * @param weight - [outputs, inputs] in any form
+ * @returns f32 [rows, weight.rows], half as many columns with a gate; products accumulate in f32
+ * @throws {ShapeError} if an operand does not fit the weight, or the variant is unknown or cannot do it
  */
 export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): Tensor {
   const rows = expectRows('matmul: x', x, 'f32', weight.cols);
+  checkOptions(weight, rows, options);
   const { recorder } = x;
-  const { scale = 1, bias, activation, residual } = options;
-  const variant = options.variant ?? chooseMatmul(recorder.facts, rows, weight.cols);
-  if (bias !== undefined) expectShape('matmul: bias', bias, 'f32', [weight.rows]);
-  if (residual !== undefined) {
-    expectShape('matmul: residual', residual, 'f32', [rows, weight.rows]);
+  const { norm, gate } = options;
+  const shape = shapeOf(rows, weight);
+  const name = options.variant ?? chooseMatmul(recorder.facts, shape);
+  const variant = MATMUL_VARIANTS[name];
+  if (variant === undefined || !variant.suits(recorder.facts, shape)) {
+    throw new ShapeError(
+      `matmul: variant ${name} cannot multiply ${capacityOf(rows)} rows by ${weight.form} [${weight.rows}, ${weight.cols}], expected one of: ${matmulCandidates(recorder.facts, shape).join(', ')}`,
+    );
   }
-
-  const y = recorder.scratch('f32', [rows, weight.rows]);
+  if (norm !== undefined && variant.fusesNorm !== true) {
+    return matmul(rmsNorm(x, norm.weight, norm.eps), weight, { ...options, norm: undefined });
+  }
+  const fusesGate = variant.fusesGate === true && shape.isWhole;
+  if (gate !== undefined && !fusesGate) {
+    return gatedActivation(matmul(x, weight, { ...options, gate: undefined }), gate);
+  }
+  const y = recorder.scratch('f32', [rows, gate === undefined ? weight.rows : weight.rows / 2]);
   for (const shard of weight.shards) {
-    const bindings = { x, weight: shard.tensor, bias: bias ?? x, residual: residual ?? x, y };
-    const slots: Slots = {
-      N: shard.rows,
-      N_FIRST: shard.firstRow,
-      N_TOTAL: weight.rows,
-      SCALE: scale,
-      HAS_BIAS: bias !== undefined,
-      ...(activation && { HAS_ACTIVATION: true, ACTIVATION: activationSlot(activation) }),
-      HAS_RESIDUAL: residual !== undefined,
-      WEIGHT: weightLibrary(recorder.facts, weight.dtype),
-    };
-    const { kernel, extra, grid } = configure(variant, recorder, rows, weight.cols, shard.rows);
-    recorder.dispatch(kernel, { slots: { ...slots, ...extra }, bindings, grid });
+    variant.record({ recorder, x, matrix: weight, shard, y, rows, options });
   }
   return y;
 }
 
-interface Configuration {
-  readonly kernel: Kernel<typeof OPERANDS>;
-  readonly extra: Slots;
-  readonly grid: Parameters<Recorder['dispatch']>[1]['grid'];
-}
-
-function configure(
-  variant: MatmulVariant,
-  recorder: Recorder,
-  rows: Extent,
-  cols: number,
-  outputs: number,
-): Configuration {
-  const ROW_COUNT = Recorder.rowsSlot(rows);
-  switch (variant) {
-    case 'plain':
-      return {
-        kernel: plain,
-        extra: { K: cols, WORKGROUP: PLAIN_WORKGROUP },
-        grid: [groupsOf(outputs, PLAIN_WORKGROUP), groupsOf(rows, 1)],
-      };
-    case 'direct': {
-      const ROWS = Math.min(capacityOf(rows), DIRECT_ROWS);
-      return {
-        kernel: direct,
-        extra: { K4: cols / 4, ROWS, COLS: DIRECT_COLS, ROW_COUNT, WORKGROUP: DIRECT_WORKGROUP },
-        grid: [groupsOf(outputs, DIRECT_WORKGROUP * DIRECT_COLS), groupsOf(rows, ROWS)],
-      };
-    }
-    case 'few': {
-      // Large vocabularies need more workgroups than fit along one axis.
-      const groups = divCeil(outputs, FEW_COLUMNS);
-      const across = Math.min(groups, recorder.facts.limits.maxComputeWorkgroupsPerDimension);
-      return {
-        kernel: few,
-        extra: {
-          K4: cols / 4,
-          ROWS: capacityOf(rows),
-          ROW_COUNT,
-          ACROSS: across,
-          WORKGROUP: cols > 128 ? 64 : 32,
-          REDUCE: reduceLibrary(recorder.facts),
-        },
-        grid: [across, groupsOf(rows, capacityOf(rows)), divCeil(groups, across)],
-      };
-    }
-    case 'tile':
-      return {
-        kernel: tile,
-        extra: { K4: cols / 4, ROW_COUNT },
-        grid: [groupsOf(outputs, TILE), groupsOf(rows, TILE)],
-      };
+function checkOptions(
+  weight: Matrix,
+  rows: ReturnType<typeof expectRows>,
+  { norm, bias, gate, activation, residual }: MatmulOptions,
+): void {
+  if (norm !== undefined) expectShape('matmul: norm', norm.weight, 'f32', [weight.cols]);
+  if (bias !== undefined) expectShape('matmul: bias', bias, 'f32', [weight.rows]);
+  if (residual !== undefined) {
+    expectShape('matmul: residual', residual, 'f32', [rows, weight.rows]);
+  }
+  if (gate === undefined) return;
+  if (weight.rows % 2 !== 0) {
+    throw new ShapeError(`matmul: a gated weight has ${weight.rows} rows, expected an even number`);
+  }
+  if (activation !== undefined || residual !== undefined) {
+    throw new ShapeError('matmul: gate with activation or residual, expected gate alone');
   }
 }

@@ -14,6 +14,7 @@ const kernel = defineKernel({
     lastTokens: 'read',
     positionIds: 'read',
     table: 'read',
+    scales: 'read',
     y: 'write',
   },
 });
@@ -41,7 +42,7 @@ export interface PositionOptions {
  * Adds the row of each token's position: y[t] = x[t] + table[positionIds[t] + offset].
  *
  * @param x - f32 [rows, dim]
- * @param table - [positions, dim] in any weight dtype; the caller sees to it that every place has a row
+ * @param table - [positions, dim] in any form; the caller sees to it that every place has a row
  * @returns f32 [rows, dim]
  * @throws {ShapeError} if shapes differ, or a row of the options is not in the table
  */
@@ -76,9 +77,17 @@ export function positionEmbedding(
         UNCOUNTED_ID: uncountedId ?? 0,
         UNCOUNTED_ROW: uncountedRow ?? 0,
         WORKGROUP: workgroupFor(table.cols),
-        WEIGHT: weightLibrary(recorder.facts, table.dtype),
+        WEIGHT: weightLibrary(table.form),
       },
-      bindings: { x, tokens, lastTokens, positionIds, table: shard.tensor, y },
+      bindings: {
+        x,
+        tokens,
+        lastTokens,
+        positionIds,
+        table: shard.tensor,
+        scales: shard.scales ?? tokens,
+        y,
+      },
       grid: [groupsOf(rows, 1)],
     });
   }

@@ -5,8 +5,9 @@
  */
 import type { Dim, Tensor } from '../gpu/tensor.ts';
 import type { KvDType } from './kv_cache.ts';
-import { chooseMatmul, FEW_ROWS, matmul, type MatmulVariant } from './matmul.ts';
-import type { Matrix } from './matrix.ts';
+import { chooseMatmul, FEW_ROWS, matmul, MATMUL_VARIANTS } from './matmul.ts';
+import type { MatmulOptions } from './matmul_call.ts';
+import type { WeightForm } from './matrix.ts';
 import { rmsNorm } from './rms_norm.ts';
 import {
   decodeSampleRow,
@@ -19,8 +20,7 @@ import {
 import { causalAttentionCase, encoderAttentionCase } from './self_test_attention.ts';
 import { countsOf, floats, reduceVariant, type SelfTestCase } from './self_test_case.ts';
 import { disentangledCase } from './self_test_disentangled.ts';
-import { random, uploadNumbers, uploadStored, uploadWords } from './self_test_data.ts';
-import { readsNativeF16 } from './variants.ts';
+import { random, uploadNumbers, uploadWeight, uploadWords } from './self_test_data.ts';
 
 /** What a model does: continue a text, look at all of one, tell tokens apart by their distance as DeBERTa does. */
 export const MODEL_TASKS = ['decode', 'encode', 'distances'] as const;
@@ -28,7 +28,7 @@ export type ModelTask = (typeof MODEL_TASKS)[number];
 
 /** What a model uses: what is not used need not be checked. */
 export interface ModelNeeds {
-  readonly weights: readonly Matrix['dtype'][];
+  readonly weights: readonly WeightForm[];
   readonly kv: KvDType;
   readonly tasks: readonly ModelTask[];
 }
@@ -39,10 +39,9 @@ export function selfTestCases({ weights, kv, tasks }: ModelNeeds): readonly Self
   return [
     normCase(),
     ...(decodes ? [sampleCase()] : []),
-    ...weights.flatMap((dtype) => [
-      matmulCase('element by element', dtype, 5, FEW_ROWS, 'plain'),
-      matmulCase('few rows', dtype, 5, FEW_ROWS),
-      matmulCase('many rows', dtype, 67, 70),
+    ...weights.flatMap((form) => [
+      matmulCase('few rows', form, 5, FEW_ROWS),
+      matmulCase('many rows', form, 67, 70),
     ]),
     ...(decodes ? [causalAttentionCase(kv)] : []),
     ...(tasks.includes('encode') ? [encoderAttentionCase()] : []),
@@ -70,23 +69,17 @@ function normCase(): SelfTestCase {
 }
 
 /** y = x · wᵀ + bias + residual of `rows` rows, in a recording that is made for more. */
-function matmulCase(
-  what: string,
-  dtype: Matrix['dtype'],
-  rows: number,
-  capacity: number,
-  variant?: MatmulVariant,
-): SelfTestCase {
-  const [inputs, outputs] = [276, 67];
+function matmulCase(what: string, form: WeightForm, rows: number, capacity: number): SelfTestCase {
+  const [inputs, outputs] = [288, 67];
   const extent: Dim = { count: 'tokens', capacity };
+  const shape = { rows: capacity, cols: inputs, outputs, form, isWhole: true };
   return {
-    name: `matmul, ${what}, ${dtype}`,
+    name: `matmul, ${what}, ${form}`,
     variants(facts) {
-      const kernel = variant ?? chooseMatmul(facts, extent, inputs);
+      const kernel = MATMUL_VARIANTS[chooseMatmul(facts, shape)]?.kernel;
       return [
-        ...(kernel === 'few' ? reduceVariant(facts) : []),
-        ...(dtype === 'f16' && readsNativeF16(facts) ? (['weight_f16_native'] as const) : []),
-        ...(kernel === 'plain' ? [] : ([`matmul_${kernel}`] as const)),
+        ...(kernel === 'matmul_few' ? reduceVariant(facts) : []),
+        ...(kernel === undefined || kernel === 'matmul_plain' ? [] : [kernel]),
       ];
     },
     steps: [countsOf({ tokens: rows })],
@@ -97,16 +90,9 @@ function matmulCase(
         ...recorder.tensor(uploadNumbers(device, [capacity, size], random(capacity * size, seed))),
         shape: [extent, size],
       });
-      const tensor = uploadStored(device, dtype, [outputs, inputs], 3);
-      const weight = {
-        rows: outputs,
-        cols: inputs,
-        dtype,
-        shards: [{ firstRow: 0, rows: outputs, tensor }],
-      };
       const bias = uploadNumbers(device, [outputs], random(outputs, 4));
-      const options = { bias, residual: perRow(outputs, 5), ...(variant && { variant }) };
-      return matmul(perRow(inputs, 6), weight, options);
+      const options: MatmulOptions = { bias, residual: perRow(outputs, 5) };
+      return matmul(perRow(inputs, 6), uploadWeight(device, form, outputs, inputs, 3), options);
     },
     read: (bytes) => floats(bytes.slice(0, 4 * rows * outputs)),
   };

@@ -1,7 +1,7 @@
 /** Operands of the self-test: random, but always the same. @module */
 import type { Device } from '../gpu/device.ts';
 import { sizeOf, type DeviceTensor, type DType } from '../gpu/tensor.ts';
-import type { Matrix } from './matrix.ts';
+import { isQuantized, matrixBytes, QUANT_GROUP, type Matrix, type WeightForm } from './matrix.ts';
 
 /** Numbers in [-1, 1), the same for the same seed. */
 export function random(length: number, seed: number): Float32Array<ArrayBuffer> {
@@ -19,22 +19,49 @@ function randomWords(length: number, seed: number): Uint32Array<ArrayBuffer> {
   });
 }
 
+/** A weight of random numbers as they are stored: as {@link uploadStored}, or integers of all values. */
+export function uploadWeight(
+  device: Device,
+  form: WeightForm,
+  rows: number,
+  cols: number,
+  seed: number,
+): Matrix {
+  if (!isQuantized(form)) {
+    const tensor = uploadStored(device, form, [rows, cols], seed);
+    return { rows, cols, form, shards: [{ firstRow: 0, rows, tensor }] };
+  }
+  const groups = (rows * cols) / QUANT_GROUP;
+  const words = (matrixBytes(form, rows, cols) - 2 * groups) / 4 / rows;
+  const tensor = uploadWords(device, [rows, words], randomWords(rows * words, seed));
+  const stored = randomHalves('f16', groups, seed + 1);
+  const scales = uploadBytes(device, 'f16', [rows, cols / QUANT_GROUP], stored);
+  return { rows, cols, form, shards: [{ firstRow: 0, rows, tensor, scales }] };
+}
+
 /** A tensor of random numbers as they are stored: f32 in [-1, 1), others normal and of magnitude 1/128 to 2. */
 export function uploadStored(
   device: Device,
-  dtype: Matrix['dtype'],
+  dtype: 'f32' | 'f16' | 'bf16',
   shape: readonly number[],
   seed: number,
 ): DeviceTensor {
   const count = shape.reduce((n, size) => n * size, 1);
   if (dtype === 'f32') return uploadNumbers(device, shape, random(count, seed));
-  // Sign and fraction as they come, of the exponent three bits, counted down from that of 1.
+  return uploadBytes(device, dtype, shape, randomHalves(dtype, count, seed));
+}
+
+/** Sign and fraction as they come, of the exponent three bits, counted down from that of 1. */
+function randomHalves(
+  dtype: 'f16' | 'bf16',
+  count: number,
+  seed: number,
+): Uint16Array<ArrayBuffer> {
   const [fraction, one] = dtype === 'f16' ? [10, 15] : [7, 127];
-  const stored = Uint16Array.from(randomWords(count, seed), (word) => {
+  return Uint16Array.from(randomWords(count, seed), (word) => {
     const exponent = one - ((word >>> 16) & 7);
     return (word & 0x8000) | (exponent << fraction) | (word & ((1 << fraction) - 1));
   });
-  return uploadBytes(device, dtype, shape, stored);
 }
 
 /** An f32 tensor with these values. */

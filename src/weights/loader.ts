@@ -58,7 +58,7 @@ export class WeightLoader implements WeightStore {
       this.#plan(entry, { dtype, shards: places }, firstByte);
       firstByte += (entry.shape[0] ?? 0) * rowBytes;
     }
-    return { rows, cols, dtype, shards };
+    return { rows, cols, form: dtype, shards };
   }
 
   vector(parts: readonly NamedPart[]): DeviceTensor {
@@ -109,7 +109,7 @@ export class WeightLoader implements WeightStore {
     this.#computed.push(() => {
       this.#write({ shards: places }, 0, new Uint8Array(buffer, byteOffset, byteLength));
     });
-    return { rows, cols, dtype: 'f32', shards };
+    return { rows, cols, form: 'f32', shards };
   }
 
   constant(name: string, values: Uint32Array): DeviceTensor {
@@ -172,7 +172,7 @@ export class WeightLoader implements WeightStore {
   /** Memory for a matrix, cut between rows where it is larger than a binding may be. */
   #allocate(
     name: string,
-    dtype: Matrix['dtype'],
+    dtype: keyof typeof ELEMENT_BYTES,
     rows: number,
     cols: number,
   ): readonly MatrixShard[] {
@@ -233,7 +233,7 @@ export class WeightLoader implements WeightStore {
  * The dtype a stack of tensors is stored in: theirs, if it is the same for all and each begins on a whole 32-bit
  * word; f32 otherwise.
  */
-function storageOf(entries: readonly TensorEntry[], cols: number): Matrix['dtype'] {
+function storageOf(entries: readonly TensorEntry[], cols: number): keyof typeof ELEMENT_BYTES {
   const [first, ...others] = entries.map((entry) => STORAGE[floatDtype(entry)]);
   if (first === undefined || others.some((dtype) => dtype !== first)) return 'f32';
   const isAligned = entries

@@ -82,7 +82,7 @@ interface Case {
   readonly experts: number;
   readonly inputs: number;
   readonly outputs: number;
-  readonly dtype: Matrix['dtype'];
+  readonly dtype: Matrix['form'];
   readonly chosen: readonly number[];
   readonly shardRows?: number;
   readonly extras?: boolean;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ACTIVATIONS, type Activation } from '../../src/kernels/activation.ts';
-import { matmul, type MatmulVariant } from '../../src/kernels/matmul.ts';
-import type { Matrix } from '../../src/kernels/matrix.ts';
+import { matmul } from '../../src/kernels/matmul.ts';
+import { blockElements, type WeightForm } from '../../src/kernels/matrix.ts';
 import { describeOnAdapters } from '../support/on_adapters.ts';
 import { REFERENCE_ACTIVATION } from '../support/reference_activation.ts';
 import { random, relativeError, runOp, upload } from '../support/run_op.ts';
@@ -29,38 +29,41 @@ interface Case {
   readonly rows: number;
   readonly inputs: number;
   readonly outputs: number;
-  readonly dtype: Matrix['dtype'];
+  readonly form: WeightForm;
   readonly shardRows?: number;
   readonly extras?: boolean;
 }
 
 const CASES: readonly Case[] = [
-  { rows: 1, inputs: 4, outputs: 1, dtype: 'f32' },
-  { rows: 3, inputs: 172, outputs: 67, dtype: 'f16', extras: true },
-  { rows: 8, inputs: 260, outputs: 130, dtype: 'bf16', shardRows: 48 },
-  { rows: 9, inputs: 20, outputs: 65, dtype: 'bf16', extras: true },
-  { rows: 65, inputs: 64, outputs: 96, dtype: 'f16', shardRows: 50, extras: true },
-  { rows: 130, inputs: 36, outputs: 129, dtype: 'f32', extras: true },
-  { rows: 2, inputs: 7, outputs: 5, dtype: 'f16', extras: true },
-  { rows: 11, inputs: 50, outputs: 31, dtype: 'bf16', shardRows: 16 },
+  { rows: 1, inputs: 4, outputs: 1, form: 'f32' },
+  { rows: 3, inputs: 176, outputs: 67, form: 'f16', extras: true },
+  { rows: 8, inputs: 264, outputs: 130, form: 'bf16', shardRows: 48 },
+  { rows: 9, inputs: 24, outputs: 65, form: 'bf16', extras: true },
+  { rows: 65, inputs: 64, outputs: 96, form: 'f16', shardRows: 50, extras: true },
+  { rows: 130, inputs: 36, outputs: 129, form: 'f32', extras: true },
+  { rows: 2, inputs: 7, outputs: 5, form: 'f16', extras: true },
+  { rows: 3, inputs: 96, outputs: 67, form: 'q8', extras: true },
+  { rows: 70, inputs: 64, outputs: 66, form: 'q4', shardRows: 40, extras: true },
+  { rows: 5, inputs: 288, outputs: 34, form: 'q4' },
+  { rows: 11, inputs: 50, outputs: 31, form: 'bf16', shardRows: 16 },
 ];
 
 interface Epilogue {
-  readonly variant: MatmulVariant;
+  readonly variant: string;
   readonly scale?: number;
   readonly activation?: Activation;
   readonly hasBias?: boolean;
   readonly hasResidual?: boolean;
 }
 
-function variantsOf({ rows, inputs }: Case): readonly MatmulVariant[] {
-  const fast: readonly MatmulVariant[] = rows <= 8 ? ['direct', 'few', 'tile'] : ['direct', 'tile'];
-  return inputs % 4 === 0 ? ['plain', ...fast] : ['plain'];
+function variantsOf({ rows, inputs, form }: Case): readonly string[] {
+  const fast: readonly string[] = rows <= 8 ? ['direct', 'few', 'tile'] : ['direct', 'tile'];
+  return inputs % blockElements(form) === 0 ? ['plain', ...fast] : ['plain'];
 }
 
 describeOnAdapters('matmul', (open) => {
-  describe.each(CASES)('[$rows, $inputs] × [$outputs, $inputs] $dtype', (shape) => {
-    const { rows, inputs, outputs, dtype, shardRows = outputs, extras = false } = shape;
+  describe.each(CASES)('[$rows, $inputs] × [$outputs, $inputs] $form', (shape) => {
+    const { rows, inputs, outputs, form, shardRows = outputs, extras = false } = shape;
     const x = random(rows * inputs, 1);
     const bias = extras ? random(outputs, 3) : undefined;
     const residual = extras ? random(rows * outputs, 4) : undefined;
@@ -68,7 +71,7 @@ describeOnAdapters('matmul', (open) => {
     it.each(variantsOf(shape))('%s agrees with float64', async (variant) => {
       const device = await open();
       const values = random(outputs * inputs, 2);
-      const { matrix, stored } = uploadMatrix(device, dtype, outputs, inputs, values, shardRows);
+      const { matrix, stored } = uploadMatrix(device, form, outputs, inputs, values, shardRows);
       const { y } = await runOp(device, {}, (r) => ({
         y: matmul(r.tensor(upload(device, 'f32', [rows, inputs], x)), matrix, {
           variant,
@@ -91,7 +94,7 @@ describeOnAdapters('matmul', (open) => {
     ...ACTIVATIONS.map((activation) => ({ variant: 'plain', activation, hasBias: true }) as const),
   ])('ends with %o', async ({ variant, scale, activation, hasBias, hasResidual }) => {
     const device = await open();
-    const [rows, inputs, outputs] = [5, 12, 70];
+    const [rows, inputs, outputs] = [5, 16, 70];
     const values = random(outputs * inputs, 1);
     const { matrix, stored } = uploadMatrix(device, 'f16', outputs, inputs, values, 40);
     const x = random(rows * inputs, 2).map((v) => 3 * v);

@@ -26,7 +26,6 @@ const SPOILING: Readonly<Record<Exclude<Variant, 'disentangled_tile'>, Plant>> =
   matmul_direct: [/^matmul_direct$/, 'var value = SCALE', 'var value = -SCALE'],
   attention_tiled: [/^attention_tile$/, '1.0 / sum', '9.0 / sum'],
   reduce_subgroup: [/./, 'let part = subgroupMax(value)', 'let part = -value'],
-  weight_f16_native: [/./, 'return vec4f(stored);', 'return vec4f(stored.yxzw);'],
 };
 
 /** Mistakes that show only at an edge, or hardly, and the case that finds them. */
@@ -108,18 +107,6 @@ const SUBTLE: readonly (readonly [variant: Variant, what: string, name: string, 
     'sample',
     [/^sample_pick$/, 'subgroupAdd(value)', 'value'],
   ],
-  [
-    'weight_f16_native',
-    'four at a time',
-    'many rows',
-    [/./, 'return vec4f(stored);', 'return vec4f(stored) * 1.01;'],
-  ],
-  [
-    'weight_f16_native',
-    'one at a time',
-    'element',
-    [/./, 'return f32(stored[i % 2u]);', 'return f32(stored[0]);'],
-  ],
 ];
 
 function planted(gpu: GPU, ...plants: readonly Plant[]): GPU {
@@ -160,12 +147,11 @@ describeOnGpus('the self-test', (gpu) => {
   };
 
   it('finds nothing wrong where nothing is', () => {
-    const { hasF16, hasSubgroups, hasSlowBarriers } = device.facts;
+    const { hasSubgroups, hasSlowBarriers } = device.facts;
     const fast = ['matmul_few', 'matmul_tile', 'attention_tiled', 'disentangled_tile'];
     const used = [
       ...(hasSlowBarriers ? ['matmul_direct'] : fast),
       ...(hasSubgroups ? ['reduce_subgroup'] : []),
-      ...(hasF16 ? ['weight_f16_native'] : []),
     ];
     expect(good).toMatchObject({ dropped: [], hasRun: true, isComplete: true });
     expect(good.checked.toSorted()).toEqual(used.toSorted());

@@ -12,6 +12,7 @@ export const PLAIN_FACTS: DeviceFacts = {
   hasTimestamps: false,
   hasSlowBarriers: false,
   dropped: new Set(),
+  tuned: new Map(),
   limits: {
     maxStorageBufferBindingSize: 2 ** 27,
     maxBufferSize: 2 ** 28,

@@ -14,8 +14,15 @@ import { gatherRows } from '../../src/kernels/gather_rows.ts';
 import { copyPages } from '../../src/kernels/copy_pages.ts';
 import { createKvLayer } from '../../src/kernels/kv_cache.ts';
 import { addLayerNorm, layerNorm } from '../../src/kernels/layer_norm.ts';
-import { matmul, type MatmulVariant } from '../../src/kernels/matmul.ts';
-import type { Matrix } from '../../src/kernels/matrix.ts';
+import { matmul } from '../../src/kernels/matmul.ts';
+import {
+  isQuantized,
+  matrixBytes,
+  QUANT_GROUP,
+  WEIGHT_FORMS,
+  type Matrix,
+  type WeightForm,
+} from '../../src/kernels/matrix.ts';
 import { meanRows } from '../../src/kernels/pool_rows.ts';
 import { positionEmbedding } from '../../src/kernels/position_embedding.ts';
 import { addRmsNorm, rmsNorm } from '../../src/kernels/rms_norm.ts';
@@ -43,7 +50,6 @@ export class CollectingRecorder extends Recorder {
 /** Most tokens and sequences of the recorded steps. */
 const TOKENS = 40;
 const SEQUENCES = 5;
-const DTYPES = ['f32', 'f16', 'bf16'] as const;
 
 /**
  * Every operation of `src/kernels`, recorded with shapes, dtypes and options that between them reach every kernel
@@ -51,7 +57,7 @@ const DTYPES = ['f32', 'f16', 'bf16'] as const;
  */
 export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = {
   embedding(r) {
-    for (const dtype of DTYPES) {
+    for (const dtype of WEIGHT_FORMS) {
       for (const cols of [5, 64, 300]) {
         const [tokens, lastTokens] = [rows(r, 'u32'), fixed(r, 'u32', [4])];
         const table = matrix(r, dtype, 96, cols);
@@ -99,7 +105,7 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
   experts(r) {
     for (const capacity of [3, undefined]) {
       const { experts, weights } = route(rows(r, 'f32', 7), stepState(r), { capacity });
-      for (const dtype of DTYPES) {
+      for (const dtype of WEIGHT_FORMS) {
         const x = rows(r, 'f32', 50);
         const weight = matrix(r, dtype, 7 * 31, 50, 40);
         expertMatmul(x, weight, experts, { experts: 7 });
@@ -110,22 +116,24 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
     }
   },
   matmul(r) {
-    const shapes: readonly (readonly [MatmulVariant, number, number, number])[] = [
-      ['plain', 3, 50, 31],
+    const shapes: readonly (readonly [string, number, number, number])[] = [
+      ['plain', 3, 96, 31],
       ['direct', 1, 64, 97],
       ['direct', TOKENS, 64, 97],
       ['few', 1, 64, 97],
-      ['few', 8, 172, 67],
-      ['tile', TOKENS, 36, 129],
+      ['few', 8, 160, 67],
+      ['tile', TOKENS, 32, 129],
     ];
     for (const [variant, capacity, inputs, outputs] of shapes) {
-      for (const dtype of DTYPES) {
-        const weight = matrix(r, dtype, outputs, inputs, 40);
+      for (const form of WEIGHT_FORMS) {
+        const weight = matrix(r, form, outputs, inputs, 40);
         const x = rows(r, 'f32', inputs, capacity);
         matmul(x, weight, { variant });
         const bias = fixed(r, 'f32', [outputs]);
         matmul(x, weight, { variant, bias, residual: rows(r, 'f32', outputs, capacity) });
         matmul(x, weight, { variant, bias, scale: 0.125, activation: 'gelu' });
+        const norm = { weight: fixed(r, 'f32', [inputs]), eps: 1e-6 };
+        matmul(x, matrix(r, form, 2 * outputs, inputs), { variant, norm, gate: 'silu' });
         matmul(r.tensor(fixed(r, 'f32', [capacity, inputs])), weight, { variant });
       }
     }
@@ -247,20 +255,28 @@ function rows(
   return { ...tensor, shape: [{ count, capacity }, ...sizes] };
 }
 
-/** A weight cut into shards of at most `shardRows` rows. */
+/** A weight cut into shards of at most `shardRows` rows; what has no whole groups is stored as f16. */
 function matrix(
   r: Recorder,
-  dtype: Matrix['dtype'],
+  wanted: WeightForm,
   outputs: number,
   cols: number,
   shardRows: number = outputs,
 ): Matrix {
+  const form = isQuantized(wanted) && cols % QUANT_GROUP !== 0 ? 'f16' : wanted;
   const shards = [];
   for (let firstRow = 0; firstRow < outputs; firstRow += shardRows) {
     const count = Math.min(shardRows, outputs - firstRow);
-    shards.push({ firstRow, rows: count, tensor: fixed(r, dtype, [count, cols]) });
+    const part = { firstRow, rows: count };
+    if (isQuantized(form)) {
+      const scales = fixed(r, 'f16', [count, cols / QUANT_GROUP]);
+      const words = (matrixBytes(form, count, cols) - scales.sizeBytes) / 4;
+      shards.push({ ...part, tensor: fixed(r, 'u32', [words]), scales });
+    } else {
+      shards.push({ ...part, tensor: fixed(r, form, [count, cols]) });
+    }
   }
-  return { rows: outputs, cols, dtype, shards };
+  return { rows: outputs, cols, form, shards };
 }
 
 function stepState(r: Recorder): AttentionState {

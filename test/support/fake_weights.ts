@@ -33,7 +33,7 @@ export function fakeWeights(
     matrix(parts, cols) {
       for (const { name, rows } of parts) record(name, rows, cols);
       const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-      return { rows, cols, dtype: 'f32', shards: [] };
+      return { rows, cols, form: 'f32', shards: [] };
     },
     vector(parts) {
       for (const { name, rows } of parts) record(name, rows);
@@ -43,7 +43,7 @@ export function fakeWeights(
       record(name, rows, cols);
       return tensor([rowOf.length, cols]);
     },
-    computed: (part, cols) => ({ rows: part.rows, cols, dtype: 'f32', shards: [] }),
+    computed: (part, cols) => ({ rows: part.rows, cols, form: 'f32', shards: [] }),
     constant: (_, values) => tensor([values.length], 'u32'),
   };
   return { weights: new WeightScope(store), asked };

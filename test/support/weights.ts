@@ -1,5 +1,10 @@
 import type { Device } from '../../src/gpu/device.ts';
-import type { Matrix } from '../../src/kernels/matrix.ts';
+import {
+  isQuantized,
+  QUANT_GROUP,
+  type Matrix,
+  type WeightForm,
+} from '../../src/kernels/matrix.ts';
 import { upload } from './run_op.ts';
 
 /** Rounds to bf16 (nearest, ties to even); the result is its 16 bits. */
@@ -32,7 +37,7 @@ function fromF16(bits: number): number {
 
 /** Values in a storage dtype: their bytes, and what these hold exactly. */
 export function encodeWeights(
-  dtype: Matrix['dtype'],
+  dtype: 'f32' | 'f16' | 'bf16',
   values: Float32Array,
 ): { readonly bytes: Uint8Array; readonly exact: Float32Array } {
   if (dtype === 'f32') return { bytes: new Uint8Array(values.slice().buffer), exact: values };
@@ -45,26 +50,77 @@ export function encodeWeights(
   return { bytes: new Uint8Array(halves.buffer), exact };
 }
 
+/** Values as 8- or 4-bit integers by the largest magnitude of each group: words, scales, and what these hold exactly. */
+export function encodeQuantized(
+  form: 'q8' | 'q4',
+  values: Float32Array,
+): {
+  readonly words: Uint32Array;
+  readonly scales: Uint16Array;
+  readonly exact: Float32Array;
+} {
+  const [most, perWord] = form === 'q8' ? [127, 4] : [7, 8];
+  const words = new Uint32Array(values.length / perWord);
+  const scales = new Uint16Array(values.length / QUANT_GROUP);
+  const exact = new Float32Array(values.length);
+  for (let g = 0; g < scales.length; g += 1) {
+    const group = values.subarray(g * QUANT_GROUP, (g + 1) * QUANT_GROUP);
+    // Every third scale is negative: kernels must take either sign.
+    const sign = g % 3 === 1 ? -1 : 1;
+    const bits = toF16((sign * Math.max(...group.map(Math.abs))) / most);
+    const scale = fromF16(bits);
+    scales[g] = bits;
+    for (const [i, value] of group.entries()) {
+      const q = scale === 0 ? 0 : Math.max(-most - 1, Math.min(most, Math.round(value / scale)));
+      const at = g * QUANT_GROUP + i;
+      exact[at] = q * scale;
+      const word = Math.floor(at / perWord);
+      const shift = form === 'q8' ? 8 * (at % 4) : 8 * (at % 4) + 4 * (Math.floor(at / 4) % 2);
+      const field = form === 'q8' ? q & 255 : q + 8;
+      words[word] = ((words[word] ?? 0) | (field << shift)) >>> 0;
+    }
+  }
+  return { words, scales, exact };
+}
+
 /**
- * Uploads a weight matrix in a storage dtype, cut into shards of at most `shardRows` rows.
+ * Uploads a weight matrix in a storage form, cut into shards of at most `shardRows` rows: an even number, or all.
  *
  * @returns the matrix, and the values that the storage holds exactly
  */
 export function uploadMatrix(
   device: Device,
-  dtype: Matrix['dtype'],
+  form: WeightForm,
   rows: number,
   cols: number,
   values: Float32Array,
   shardRows: number = rows,
 ): { readonly matrix: Matrix; readonly stored: Float32Array } {
-  const { bytes, exact } = encodeWeights(dtype, values);
-  const rowBytes = bytes.length / rows;
-  const shards = [];
-  for (let firstRow = 0; firstRow < rows; firstRow += shardRows) {
-    const count = Math.min(shardRows, rows - firstRow);
-    const part = bytes.slice(firstRow * rowBytes, (firstRow + count) * rowBytes);
-    shards.push({ firstRow, rows: count, tensor: upload(device, dtype, [count, cols], part) });
+  const ranges = Array.from({ length: Math.ceil(rows / shardRows) }, (_, i) => ({
+    firstRow: i * shardRows,
+    rows: Math.min(shardRows, rows - i * shardRows),
+  }));
+  if (isQuantized(form)) {
+    const { words, scales, exact } = encodeQuantized(form, values);
+    const perRow = words.length / rows;
+    const groups = cols / QUANT_GROUP;
+    const shards = ranges.map((range) => {
+      const end = range.firstRow + range.rows;
+      const part = words.slice(range.firstRow * perRow, end * perRow);
+      const halves = scales.slice(range.firstRow * groups, end * groups);
+      return {
+        ...range,
+        tensor: upload(device, 'u32', [range.rows, perRow], part),
+        scales: upload(device, 'f16', [range.rows, groups], new Uint8Array(halves.buffer)),
+      };
+    });
+    return { matrix: { rows, cols, form, shards }, stored: exact };
   }
-  return { matrix: { rows, cols, dtype, shards }, stored: exact };
+  const { bytes, exact } = encodeWeights(form, values);
+  const rowBytes = bytes.length / rows;
+  const shards = ranges.map((range) => {
+    const part = bytes.slice(range.firstRow * rowBytes, (range.firstRow + range.rows) * rowBytes);
+    return { ...range, tensor: upload(device, form, [range.rows, cols], part) };
+  });
+  return { matrix: { rows, cols, form, shards }, stored: exact };
 }

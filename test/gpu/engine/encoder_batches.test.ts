@@ -23,7 +23,7 @@ function wideModel(device: Device): EncoderModel {
     device.gpu.queue.writeBuffer(memory.buffer, 0, values);
   }
   const shards = [{ tensor, firstRow: 0, rows: VOCAB }];
-  const words = { rows: VOCAB, cols: DIM, dtype: 'f32', shards } as const;
+  const words = { rows: VOCAB, cols: DIM, form: 'f32', shards } as const;
   return {
     kv: { layers: 1, heads: 1, kvHeads: 1, headDim: DIM, window: undefined },
     ropes: [],

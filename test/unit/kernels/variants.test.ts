@@ -2,34 +2,43 @@ import { describe, expect, it } from 'vitest';
 import { chooseDisentangled } from '../../../src/kernels/disentangled_attention.ts';
 import { chooseAttention } from '../../../src/kernels/attention.ts';
 import { kvBytesPerPage, kvLibrary, paddedHeadDim } from '../../../src/kernels/kv_cache.ts';
-import { chooseMatmul } from '../../../src/kernels/matmul.ts';
-import {
-  reduceLibrary,
-  weightLibrary,
-  workgroupFor,
-  type Variant,
-} from '../../../src/kernels/variants.ts';
-import { ShapeError } from '../../../src/util/errors.ts';
+import { chooseMatmul, matmulKey } from '../../../src/kernels/matmul.ts';
+import type { WeightForm } from '../../../src/kernels/matrix.ts';
+import { reduceLibrary, workgroupFor, type Variant } from '../../../src/kernels/variants.ts';
 import { PLAIN_FACTS } from '../../support/device_facts.ts';
+
+const shape = (rows: number, cols: number, form: WeightForm = 'f32') =>
+  ({ rows, cols, outputs: 100, form, isWhole: true }) as const;
 
 describe('chooseMatmul', () => {
   it.each([
-    [1, 64, 'few'],
-    [8, 64, 'few'],
-    [{ count: 'tokens', capacity: 8 }, 4, 'few'],
-    [9, 64, 'tile'],
-    [{ count: 'tokens', capacity: 256 }, 64, 'tile'],
-    [1, 62, 'plain'],
-    [256, 1, 'plain'],
-  ] as const)('for %j rows of %i: %s', (rows, cols, variant) => {
-    expect(chooseMatmul(PLAIN_FACTS, rows, cols)).toBe(variant);
+    [1, 64, 'f32', 'few'],
+    [8, 4, 'f32', 'few'],
+    [9, 64, 'f32', 'tile'],
+    [1, 62, 'f32', 'plain'],
+    [256, 1, 'f32', 'plain'],
+    [1, 60, 'f16', 'plain'],
+    [1, 64, 'q4', 'few'],
+    [9, 96, 'q8', 'tile'],
+  ] as const)('for %i rows of %i %s: %s', (rows, cols, form, variant) => {
+    expect(chooseMatmul(PLAIN_FACTS, shape(rows, cols, form))).toBe(variant);
   });
 
   it('avoids barriers where they are slow', () => {
     const slow = { ...PLAIN_FACTS, hasSlowBarriers: true };
-    expect(chooseMatmul(slow, 1, 64)).toBe('direct');
-    expect(chooseMatmul(slow, 256, 64)).toBe('direct');
-    expect(chooseMatmul(slow, 256, 63)).toBe('plain');
+    expect(chooseMatmul(slow, shape(1, 64))).toBe('direct');
+    expect(chooseMatmul(slow, shape(256, 64))).toBe('direct');
+    expect(chooseMatmul(slow, shape(256, 63))).toBe('plain');
+  });
+
+  it('takes what was measured, where it can run', () => {
+    const tuned = (name: string) => {
+      const measured = new Map([[matmulKey(shape(9, 64)), name]]);
+      return chooseMatmul({ ...PLAIN_FACTS, tuned: measured }, shape(9, 64));
+    };
+    expect(tuned('direct')).toBe('direct');
+    expect(tuned('few')).toBe('tile');
+    expect(tuned('gone')).toBe('tile');
   });
 });
 
@@ -42,13 +51,14 @@ describe('a dropped variant', () => {
   });
 
   it('is replaced by the next best kernel', () => {
-    expect(chooseMatmul(without('matmul_tile'), 9, 64)).toBe('direct');
-    expect(chooseMatmul(without('matmul_tile'), 8, 64)).toBe('few');
-    expect(chooseMatmul(without('matmul_few'), 8, 64)).toBe('direct');
-    expect(chooseMatmul(without('matmul_few'), 9, 64)).toBe('tile');
-    expect(chooseMatmul(without('matmul_few', 'matmul_direct'), 8, 64)).toBe('plain');
+    expect(chooseMatmul(without('matmul_tile'), shape(9, 64))).toBe('direct');
+    expect(chooseMatmul(without('matmul_tile'), shape(8, 64))).toBe('few');
+    expect(chooseMatmul(without('matmul_few'), shape(8, 64))).toBe('tile');
+    expect(chooseMatmul(without('matmul_few'), shape(9, 64))).toBe('tile');
+    const none = without('matmul_few', 'matmul_tile', 'matmul_direct');
+    expect(chooseMatmul(none, shape(8, 64))).toBe('plain');
     const slow = { ...without('matmul_direct'), hasSlowBarriers: true };
-    expect(chooseMatmul(slow, 8, 64)).toBe('plain');
+    expect(chooseMatmul(slow, shape(8, 64))).toBe('plain');
     expect(chooseAttention(PLAIN_FACTS)).toBe('tiled');
     expect(chooseAttention(without('attention_tiled'))).toBe('direct');
     expect(chooseDisentangled(PLAIN_FACTS)).toBe('tile');
@@ -57,8 +67,6 @@ describe('a dropped variant', () => {
 
   it('is replaced by the plain library', () => {
     expect(reduceLibrary(without('reduce_subgroup'))).toBe('lib/reduce_tree.wgsl');
-    expect(weightLibrary(without('weight_f16_native'), 'f16')).toBe('lib/weight_f16.wgsl');
-    expect(weightLibrary(without('reduce_subgroup'), 'f16')).toBe('lib/weight_f16_native.wgsl');
   });
 });
 
@@ -66,16 +74,6 @@ describe('libraries', () => {
   it('reduce with subgroups where there are any', () => {
     expect(reduceLibrary(PLAIN_FACTS)).toBe('lib/reduce_tree.wgsl');
     expect(reduceLibrary({ ...PLAIN_FACTS, hasSubgroups: true })).toBe('lib/reduce_subgroup.wgsl');
-  });
-
-  it('read every weight dtype on every device', () => {
-    const withF16 = { ...PLAIN_FACTS, hasF16: true };
-    expect(weightLibrary(PLAIN_FACTS, 'f32')).toBe('lib/weight_f32.wgsl');
-    expect(weightLibrary(PLAIN_FACTS, 'f16')).toBe('lib/weight_f16.wgsl');
-    expect(weightLibrary(withF16, 'f16')).toBe('lib/weight_f16_native.wgsl');
-    expect(weightLibrary(PLAIN_FACTS, 'bf16')).toBe('lib/weight_bf16.wgsl');
-    expect(weightLibrary(withF16, 'bf16')).toBe('lib/weight_bf16.wgsl');
-    expect(() => weightLibrary(PLAIN_FACTS, 'u32')).toThrow(ShapeError);
   });
 
   it('read a cache of either type', () => {

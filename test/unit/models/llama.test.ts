@@ -24,7 +24,7 @@ function load(changes: object = {}) {
     matrix(parts, cols) {
       for (const { name, rows } of parts) asked.push(`${name} [${rows}, ${cols}]`);
       const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-      return { rows, cols, dtype: 'f32', shards: [] };
+      return { rows, cols, form: 'f32', shards: [] };
     },
     vector(parts) {
       for (const { name, rows } of parts) asked.push(`${name} [${rows}]`);
@@ -36,7 +36,7 @@ function load(changes: object = {}) {
     },
     computed({ name, rows }, cols) {
       asked.push(`${name} [${rows}, ${cols}]`);
-      return { rows, cols, dtype: 'f32', shards: [] };
+      return { rows, cols, form: 'f32', shards: [] };
     },
     constant: (_name, values) => ({ shape: [values.length], dtype: 'u32', sizeBytes: 4, memory }),
   };

@@ -1,0 +1,13 @@
+// Weights stored as 8-bit integers with a scale for every 32. Contract in weight_f32.wgsl, layout in src/kernels/matrix.ts.
+alias Weight1 = u32;
+
+const WEIGHT1_ELEMENTS: u32 = 4u;
+
+fn weight1(stored: Weight1, i: u32) -> f32 {
+  return f32(unpack4xI8(stored)[i % 4u]);
+}
+
+fn weight_scale(i: u32) -> f32 {
+  let group = i / 32u;
+  return unpack2x16float(scales[group / 2u])[group % 2u];
+}
