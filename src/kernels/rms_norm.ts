@@ -7,7 +7,6 @@ import {
   type DeviceTensor,
   type Tensor,
 } from '../gpu/tensor.ts';
-import addSource from '../../shaders/add_rms_norm.wgsl?raw';
 import source from '../../shaders/rms_norm.wgsl?raw';
 import { reduceLibrary, workgroupFor } from './variants.ts';
 
@@ -15,12 +14,6 @@ const kernel = defineKernel({
   name: 'rms_norm',
   source,
   bindings: { x: 'read', weight: 'read', y: 'write' },
-});
-
-const addKernel = defineKernel({
-  name: 'add_rms_norm',
-  source: addSource,
-  bindings: { x: 'update', delta: 'read', weight: 'read', y: 'write' },
 });
 
 /**
@@ -41,30 +34,6 @@ export function rmsNorm(x: Tensor, weight: DeviceTensor, eps: number): Tensor {
   x.recorder.dispatch(kernel, {
     slots: slots(x, dim, eps),
     bindings: { x, weight, y },
-    grid: [groupsOf(rows, 1)],
-  });
-  return y;
-}
-
-/**
- * Adds `delta` to `x` in place, and normalizes the sum as {@link rmsNorm} does.
- *
- * @param x - f32 [rows, dim]; holds the sum afterwards
- * @param delta - f32 [rows, dim]
- * @param weight - f32 [dim]
- * @returns the normalized sum, f32 [rows, dim]
- * @throws {ShapeError} if the shapes differ
- */
-export function addRmsNorm(x: Tensor, delta: Tensor, weight: DeviceTensor, eps: number): Tensor {
-  const dim = lastAxis('add_rms_norm: x', x);
-  const rows = expectRows('add_rms_norm: x', x, 'f32', dim);
-  expectShape('add_rms_norm: delta', delta, 'f32', [rows, dim]);
-  expectShape('add_rms_norm: weight', weight, 'f32', [dim]);
-
-  const y = x.recorder.scratch('f32', [rows, dim]);
-  x.recorder.dispatch(addKernel, {
-    slots: slots(x, dim, eps),
-    bindings: { x, delta, weight, y },
     grid: [groupsOf(rows, 1)],
   });
   return y;

@@ -122,9 +122,14 @@ function withNorm<S>(
 
 function selfAttention(w: WeightScope, c: Config, side: Side, layer: number): Sublayer<TokenStep> {
   const at = w.at('self_attn');
-  const project = stackedLinear(at, c.dim, { q_proj: c.dim, k_proj: c.dim, v_proj: c.dim }, true);
+  const project = stackedLinear(
+    at,
+    c.dim,
+    { q_proj: c.dim, k_proj: c.dim, v_proj: c.dim },
+    { bias: true },
+  );
   const attend = pagedAttention({ ...side, causal: side.isCausal }, layer);
-  const output = linear(at.at('out_proj'), c.dim, c.dim, true);
+  const output = linear(at.at('out_proj'), c.dim, c.dim, { bias: true });
   return withNorm(w.at('self_attn_layer_norm'), c, (x, step, residual) =>
     output(attend(project(x), step), residual),
   );
@@ -132,10 +137,10 @@ function selfAttention(w: WeightScope, c: Config, side: Side, layer: number): Su
 
 function encoderAttention(w: WeightScope, c: Config, layer: number) {
   const at = w.at('encoder_attn');
-  const query = linear(at.at('q_proj'), c.dim, c.dim, true);
+  const query = linear(at.at('q_proj'), c.dim, c.dim, { bias: true });
   const attend = crossAttention(c.decoder, layer);
-  const output = linear(at.at('out_proj'), c.dim, c.dim, true);
-  const keysAndValues = stackedLinear(at, c.dim, { k_proj: c.dim, v_proj: c.dim }, true);
+  const output = linear(at.at('out_proj'), c.dim, c.dim, { bias: true });
+  const keysAndValues = stackedLinear(at, c.dim, { k_proj: c.dim, v_proj: c.dim }, { bias: true });
   const run = withNorm<Step>(w.at('encoder_attn_layer_norm'), c, (x, step, residual) =>
     output(attend(query(x), step), residual),
   );
@@ -145,8 +150,11 @@ function encoderAttention(w: WeightScope, c: Config, layer: number) {
 }
 
 function feedForward(w: WeightScope, c: Config, side: Side): Sublayer<TokenStep> {
-  const input = linear(w.at('fc1'), c.dim, side.hiddenDim, true, c.activation);
-  const output = linear(w.at('fc2'), side.hiddenDim, c.dim, true);
+  const input = linear(w.at('fc1'), c.dim, side.hiddenDim, {
+    bias: true,
+    activation: c.activation,
+  });
+  const output = linear(w.at('fc2'), side.hiddenDim, c.dim, { bias: true });
   return withNorm(w.at('final_layer_norm'), c, (x, _, residual) => output(input(x), residual));
 }
 

@@ -106,7 +106,7 @@ function embeddings(w: WeightScope, c: Config, projection: string | undefined) {
   const project =
     projection === undefined || (isWide && !w.has(`${projection}.weight`))
       ? (x: Tensor) => x
-      : linear(w.at(projection), c.embeddingDim, c.dim, true);
+      : linear(w.at(projection), c.embeddingDim, c.dim, { bias: true });
 
   return { words, embed: (step: EncoderStep): Tensor => project(norm(sum(step))) };
 }

@@ -71,7 +71,7 @@ export type Layer = (h: Tensor, step: EncoderStep) => Tensor;
 /** h ↦ [Wq·h, Wk·h, Wv·h], f32 [T, 3 dim] */
 export function qkvProjection(w: WeightScope, names: LayerNames, { dim }: LayerSizes): Linear {
   const outDims = Object.fromEntries(names.qkv.map((name) => [name, dim]));
-  return stackedLinear(w, dim, outDims, true);
+  return stackedLinear(w, dim, outDims, { bias: true });
 }
 
 /**
@@ -84,10 +84,10 @@ export function postNorm(
   names: LayerNames,
   c: LayerSizes,
 ): (h: Tensor, attended: Tensor) => Tensor {
-  const output = linear(w.at(names.output), c.dim, c.dim, true);
+  const output = linear(w.at(names.output), c.dim, c.dim, { bias: true });
   const attentionNorm = layerNorm(w.at(names.attentionNorm), c.dim, c.normEps);
-  const up = linear(w.at(names.up), c.dim, c.hiddenDim, true, c.activation);
-  const down = linear(w.at(names.down), c.hiddenDim, c.dim, true);
+  const up = linear(w.at(names.up), c.dim, c.hiddenDim, { bias: true, activation: c.activation });
+  const down = linear(w.at(names.down), c.hiddenDim, c.dim, { bias: true });
   const norm = layerNorm(w.at(names.norm), c.dim, c.normEps);
 
   return (h, attended) => {

@@ -171,7 +171,7 @@ type Tables = (vectors: Tensor) => PositionTables;
 
 /** Wk' and Wq' of the layer's own. */
 function ownTables(w: WeightScope, c: Config): Tables {
-  const project = (name: string): Linear => linear(w.at(name), c.dim, c.dim, true);
+  const project = (name: string): Linear => linear(w.at(name), c.dim, c.dim, { bias: true });
   const keys = c.hasKeys ? project('pos_key_proj') : undefined;
   const queries = c.hasQueries ? project('pos_query_proj') : undefined;
   return (vectors) => ({ keys: keys?.(vectors), queries: queries?.(vectors) });
@@ -211,7 +211,7 @@ function selfAttention(w: WeightScope, c: Config, distances: Distances | undefin
 function convolution(w: WeightScope, c: Config) {
   if (c.convolution === undefined) return undefined;
   const { size, activation } = c.convolution;
-  const multiply = linear(w.at('conv'), c.dim * size, c.dim, true, activation);
+  const multiply = linear(w.at('conv'), c.dim * size, c.dim, { bias: true, activation });
   const norm = layerNorm(w.at('LayerNorm'), c.dim, c.normEps);
   return (first: Tensor, h: Tensor, step: EncoderStep): Tensor =>
     norm(multiply(unfoldRows(first, step.attention, size), h));

@@ -212,7 +212,7 @@ export function encoderOutputs(
 
 function pooled(trunk: Trunk, name: string): EncoderOutput {
   const { weights, dim } = trunk;
-  const dense = linear(weights.at(name), dim, dim, true, 'tanh');
+  const dense = linear(weights.at(name), dim, dim, { bias: true, activation: 'tanh' });
   return {
     per: 'sequence',
     size: dim,
@@ -243,7 +243,7 @@ function classifier(trunk: Trunk, layers: HeadLayers, size: number) {
   const { weights, dim } = trunk;
   return {
     transform: transformation(trunk, layers, dim),
-    out: linear(weights.at(layers.out), dim, size, true),
+    out: linear(weights.at(layers.out), dim, size, { bias: true }),
   };
 }
 
@@ -271,7 +271,10 @@ function transformation(
   const dense: Linear =
     layers.dense === undefined
       ? (x) => x
-      : linear(weights.at(layers.dense), dim, width, bias?.dense ?? true, layers.activation);
+      : linear(weights.at(layers.dense), dim, width, {
+          bias: bias?.dense ?? true,
+          activation: layers.activation,
+        });
   if (layers.norm === undefined) return (x) => dense(x);
   const norm = layerNorm(weights.at(layers.norm), width, normEps, bias?.norm ?? true);
   return (x) => norm(dense(x));

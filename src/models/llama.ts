@@ -14,12 +14,11 @@
  * @module
  */
 import type { Tensor } from '../gpu/tensor.ts';
-import { gatedActivation } from '../kernels/gated_activation.ts';
 import { gatherRows } from '../kernels/gather_rows.ts';
 import { pagedAttention } from '../nn/attention.ts';
 import { embedding } from '../nn/embedding.ts';
-import { linear, stackedLinear, tiedHead } from '../nn/linear.ts';
-import { rmsNorm } from '../nn/norm.ts';
+import { gatedLinear, linear, stackedLinear, tiedHead } from '../nn/linear.ts';
+import { rmsNorm, type RmsNorm } from '../nn/norm.ts';
 import type { Step } from '../nn/step.ts';
 import type { WeightScope } from '../weights/scope.ts';
 import type { ConfigReader } from './config.ts';
@@ -53,37 +52,34 @@ function readConfig(json: ConfigReader) {
   };
 }
 
-/** x, already normalized ↦ Wo · attention(R(Wq·x), R(Wk·x), Wv·x) */
-function selfAttention(w: WeightScope, c: Config, layer: number) {
+/** h ↦ h + Wo · attention(R(Wq·n), R(Wk·n), Wv·n),   n = norm(h) */
+function selfAttention(w: WeightScope, norm: RmsNorm, c: Config, layer: number) {
   const kvDim = c.kvHeads * c.headDim;
   const outDims = { q_proj: c.heads * c.headDim, k_proj: kvDim, v_proj: kvDim };
-  const project = stackedLinear(w, c.dim, outDims, c.attentionBias);
+  const project = stackedLinear(w, c.dim, outDims, { norm, bias: c.attentionBias });
   const attend = pagedAttention(c, layer);
-  const output = linear(w.at('o_proj'), c.heads * c.headDim, c.dim, c.attentionBias);
+  const output = linear(w.at('o_proj'), c.heads * c.headDim, c.dim, { bias: c.attentionBias });
 
-  return (x: Tensor, step: Step): Tensor => output(attend(project(x), step));
+  return (h: Tensor, step: Step): Tensor => output(attend(project(h), step), h);
 }
 
-/** x, already normalized ↦ residual + Wd · (silu(Wg·x) ⊙ (Wu·x)) */
-function feedForward(w: WeightScope, c: Config) {
+/** h ↦ h + Wd · (silu(Wg·n) ⊙ (Wu·n)),   n = norm(h) */
+function feedForward(w: WeightScope, norm: RmsNorm, c: Config) {
   const outDims = { gate_proj: c.hiddenDim, up_proj: c.hiddenDim };
-  const gateUp = stackedLinear(w, c.dim, outDims, c.feedForwardBias);
-  const down = linear(w.at('down_proj'), c.hiddenDim, c.dim, c.feedForwardBias);
+  const bias = c.feedForwardBias;
+  const gateUp = gatedLinear(w, c.dim, outDims, c.activation, { norm, bias });
+  const down = linear(w.at('down_proj'), c.hiddenDim, c.dim, { bias });
 
-  return (x: Tensor, residual: Tensor): Tensor =>
-    down(gatedActivation(gateUp(x), c.activation), residual);
+  return (h: Tensor): Tensor => down(gateUp(h), h);
 }
 
 function block(w: WeightScope, c: Config, layer: number) {
   const attentionNorm = rmsNorm(w.at('input_layernorm'), c.dim, c.normEps);
-  const attend = selfAttention(w.at('self_attn'), c, layer);
+  const attend = selfAttention(w.at('self_attn'), attentionNorm, c, layer);
   const feedForwardNorm = rmsNorm(w.at('post_attention_layernorm'), c.dim, c.normEps);
-  const feed = feedForward(w.at('mlp'), c);
+  const feed = feedForward(w.at('mlp'), feedForwardNorm, c);
 
-  return (h: Tensor, step: Step): Tensor => {
-    const attended = attend(attentionNorm(h), step);
-    return feed(feedForwardNorm(h, attended), h); // the norm adds `attended` to h
-  };
+  return (h: Tensor, step: Step): Tensor => feed(attend(h, step));
 }
 
 /** Runs LLaMA 1–3.x, Mistral 7B, TinyLlama, SmolLM2 and other checkpoints of the same network. */

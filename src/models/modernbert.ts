@@ -12,10 +12,9 @@
  * @module
  */
 import type { Tensor } from '../gpu/tensor.ts';
-import { gatedActivation } from '../kernels/gated_activation.ts';
 import { pagedAttention } from '../nn/attention.ts';
 import { embedding } from '../nn/embedding.ts';
-import { linear } from '../nn/linear.ts';
+import { gatedLinear, linear } from '../nn/linear.ts';
 import { layerNorm } from '../nn/norm.ts';
 import type { EncoderStep } from '../nn/step.ts';
 import type { WeightScope } from '../weights/scope.ts';
@@ -112,16 +111,17 @@ function block(w: WeightScope, c: Config, layer: number) {
   const view = isGlobal ? { window: undefined, rope: 0 } : { window: c.reach, rope: 1 };
 
   const attentionNorm = layer === 0 ? (x: Tensor) => x : norm('attn_norm');
-  const project = linear(w.at('attn', 'Wqkv'), c.dim, 3 * c.dim, c.attentionBias);
+  const project = linear(w.at('attn', 'Wqkv'), c.dim, 3 * c.dim, { bias: c.attentionBias });
   const attend = pagedAttention({ ...c, ...view }, 0);
-  const output = linear(w.at('attn', 'Wo'), c.dim, c.dim, c.attentionBias);
+  const output = linear(w.at('attn', 'Wo'), c.dim, c.dim, { bias: c.attentionBias });
   const feedForwardNorm = norm('mlp_norm');
-  const gateUp = linear(w.at('mlp', 'Wi'), c.dim, 2 * c.hiddenDim, c.feedForwardBias);
-  const down = linear(w.at('mlp', 'Wo'), c.hiddenDim, c.dim, c.feedForwardBias);
+  const bias = c.feedForwardBias;
+  const gateUp = gatedLinear(w.at('mlp'), c.dim, { Wi: 2 * c.hiddenDim }, c.activation, { bias });
+  const down = linear(w.at('mlp', 'Wo'), c.hiddenDim, c.dim, { bias });
 
   return (h: Tensor, step: EncoderStep): Tensor => {
     const attended = output(attend(project(attentionNorm(h)), step), h);
-    return down(gatedActivation(gateUp(feedForwardNorm(attended)), c.activation), attended);
+    return down(gateUp(feedForwardNorm(attended)), attended);
   };
 }
 

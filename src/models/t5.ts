@@ -18,15 +18,14 @@
  */
 import type { Tensor } from '../gpu/tensor.ts';
 import { expertMatmul } from '../kernels/expert_matmul.ts';
-import { gatedActivation } from '../kernels/gated_activation.ts';
 import { gatherRows } from '../kernels/gather_rows.ts';
 import type { RelativeBias } from '../kernels/attention.ts';
 import { appendKv } from '../kernels/rope_append.ts';
 import { route } from '../kernels/route.ts';
 import { crossAttention, pagedAttention } from '../nn/attention.ts';
 import type { Embedding } from '../nn/embedding.ts';
-import { linear, stackedLinear, tiedHead } from '../nn/linear.ts';
-import { rmsNorm } from '../nn/norm.ts';
+import { gatedLinear, linear, stackedLinear, tiedHead } from '../nn/linear.ts';
+import { rmsNorm, type RmsNorm } from '../nn/norm.ts';
 import { exactBuckets, relativeBias, type RelativeBuckets } from '../nn/relative_bias.ts';
 import type { Step, TokenStep } from '../nn/step.ts';
 import type { WeightScope } from '../weights/scope.ts';
@@ -36,8 +35,8 @@ import { expectClass, expectHead, lastHiddenState, vocabTables } from './seq2seq
 
 type Config = ReturnType<typeof readConfig>;
 
-/** A part of a block: its input, normalized, and what it is added to ↦ the sum. */
-type Sublayer<S> = (x: Tensor, step: S, residual: Tensor) => Tensor;
+/** A part of a block with its norm and its residual connection. */
+type Sublayer<S> = (h: Tensor, step: S) => Tensor;
 
 /** Names in quotes are the keys of Hugging Face's config.json. */
 function readConfig(json: ConfigReader) {
@@ -117,68 +116,70 @@ function readFeedForward(json: ConfigReader, modelType: string) {
 
 function selfAttention(
   w: WeightScope,
+  norm: RmsNorm,
   c: Config,
   layer: number,
   options: { readonly bias: RelativeBias; readonly causal: boolean },
 ): Sublayer<TokenStep> {
   const inner = c.heads * c.headDim;
-  const project = stackedLinear(w, c.dim, { q: inner, k: inner, v: inner });
+  const project = stackedLinear(w, c.dim, { q: inner, k: inner, v: inner }, { norm });
   const attend = pagedAttention({ ...c, ...options }, layer);
   const output = linear(w.at('o'), inner, c.dim);
-  return (x, step, residual) => output(attend(project(x), step), residual);
+  return (h, step) => output(attend(project(h), step), h);
 }
 
-function encoderAttention(w: WeightScope, c: Config, layer: number) {
+function encoderAttention(w: WeightScope, norm: RmsNorm, c: Config, layer: number) {
   const inner = c.heads * c.headDim;
-  const query = linear(w.at('q'), c.dim, inner);
+  const query = linear(w.at('q'), c.dim, inner, { norm });
   const attend = crossAttention(c, layer);
   const output = linear(w.at('o'), inner, c.dim);
   const keysAndValues = stackedLinear(w, c.dim, { k: inner, v: inner });
   return {
-    run: (x: Tensor, step: Step, residual: Tensor): Tensor =>
-      output(attend(query(x), step), residual),
+    run: (h: Tensor, step: Step): Tensor => output(attend(query(h), step), h),
     store: (hidden: Tensor, cross: CrossPages): void =>
       appendKv(keysAndValues(hidden), cross.attention, cross.kv(layer)),
   };
 }
 
-function dense(w: WeightScope, c: Config): Sublayer<TokenStep> {
+function dense(w: WeightScope, norm: RmsNorm, c: Config): Sublayer<TokenStep> {
   const output = linear(w.at('wo'), c.hiddenDim, c.dim);
   if (c.isGated) {
-    const gateUp = stackedLinear(w, c.dim, { wi_0: c.hiddenDim, wi_1: c.hiddenDim });
-    return (x, _, residual) => output(gatedActivation(gateUp(x), c.activation), residual);
+    const outDims = { wi_0: c.hiddenDim, wi_1: c.hiddenDim };
+    const gateUp = gatedLinear(w, c.dim, outDims, c.activation, { norm });
+    return (h) => output(gateUp(h), h);
   }
-  const input = linear(w.at('wi'), c.dim, c.hiddenDim, false, c.activation);
-  return (x, _, residual) => output(input(x), residual);
+  const { activation } = c;
+  const input = linear(w.at('wi'), c.dim, c.hiddenDim, { norm, activation });
+  return (h) => output(input(h), h);
 }
 
-/** x ↦ residual + p · Wo[e] · act(Wi[e] · x), for the expert e that the router gives the probability p. */
-function sparse(w: WeightScope, c: Config): Sublayer<TokenStep> {
+/** h ↦ h + p · Wo[e] · act(Wi[e] · n), n = norm(h), for the expert e that the router gives the probability p. */
+function sparse(w: WeightScope, norm: RmsNorm, c: Config): Sublayer<TokenStep> {
   const { experts, activation } = c;
   const stacked = (name: string, rows: number): Readonly<Record<string, number>> =>
     Object.fromEntries(
       Array.from({ length: experts }, (_, i) => [`expert_${i}.${name}.weight`, rows]),
     );
-  const router = linear(w.at('router', 'classifier'), c.dim, experts, c.routerBias);
+  const router = linear(w.at('router', 'classifier'), c.dim, experts, { bias: c.routerBias });
   const input = w.at('experts').matrix(stacked('wi', c.hiddenDim), c.dim);
   const output = w.at('experts').matrix(stacked('wo', c.dim), c.hiddenDim);
-  return (x, step, residual) => {
+  return (h, step) => {
+    const x = norm(h);
     const chosen = route(router(x), step.attention, c);
     const hidden = expertMatmul(x, input, chosen.experts, { experts, activation });
     const rowScale = chosen.weights;
-    return expertMatmul(hidden, output, chosen.experts, { experts, rowScale, residual });
+    return expertMatmul(hidden, output, chosen.experts, { experts, rowScale, residual: h });
   };
 }
 
 /** A block's last sublayer with its norm. Which layers have experts shows in what the file holds. */
-function feedForward(w: WeightScope, c: Config): (h: Tensor, step: TokenStep) => Tensor {
+function feedForward(w: WeightScope, c: Config): Sublayer<TokenStep> {
   const norm = rmsNorm(w.at('layer_norm'), c.dim, c.normEps);
   const isSparse = w.has('mlp.router.classifier.weight');
   const isSwitch = c.experts > 0;
-  const feed = isSparse
-    ? sparse(w.at('mlp'), c)
-    : dense(w.at(isSwitch ? 'mlp' : 'DenseReluDense'), c);
-  return (h, step) => feed(norm(h), step, h);
+  return isSparse
+    ? sparse(w.at('mlp'), norm, c)
+    : dense(w.at(isSwitch ? 'mlp' : 'DenseReluDense'), norm, c);
 }
 
 /** Self-attention with its norm, for each layer of the encoder or the decoder. */
@@ -188,11 +189,10 @@ function selfAttentions(w: WeightScope, c: Config, causal: boolean) {
   const biasOf = (layer: number): RelativeBias =>
     relativeBias(scope(layer).at('SelfAttention'), 'relative_attention_bias.weight', buckets);
   const shared = c.hasBiasPerLayer ? undefined : biasOf(0);
-  return (layer: number): ((h: Tensor, step: TokenStep) => Tensor) => {
+  return (layer: number): Sublayer<TokenStep> => {
     const norm = rmsNorm(scope(layer).at('layer_norm'), c.dim, c.normEps);
     const bias = shared ?? biasOf(layer);
-    const attend = selfAttention(scope(layer).at('SelfAttention'), c, layer, { bias, causal });
-    return (h, step) => attend(norm(h), step, h);
+    return selfAttention(scope(layer).at('SelfAttention'), norm, c, layer, { bias, causal });
   };
 }
 
@@ -228,10 +228,10 @@ function loadDecoder(w: WeightScope, c: Config, embed: Embedding, head: Pick<Emb
   const attention = selfAttentions(w, c, true);
   const blocks = Array.from({ length: c.decoderLayers }, (_, i) => {
     const at = (part: number): WeightScope => w.at('block', i, 'layer', part);
+    const crossNorm = rmsNorm(at(1).at('layer_norm'), c.dim, c.normEps);
     return {
       attend: attention(i),
-      crossNorm: rmsNorm(at(1).at('layer_norm'), c.dim, c.normEps),
-      cross: encoderAttention(at(1).at('EncDecAttention'), c, i),
+      cross: encoderAttention(at(1).at('EncDecAttention'), crossNorm, c, i),
       feed: feedForward(at(2), c),
     };
   });
@@ -245,9 +245,9 @@ function loadDecoder(w: WeightScope, c: Config, embed: Embedding, head: Pick<Emb
     maxPositions: Infinity,
     forward(step) {
       let h = embed(step.tokens, step.lastTokens);
-      for (const { attend, crossNorm, cross, feed } of blocks) {
+      for (const { attend, cross, feed } of blocks) {
         h = attend(h, step);
-        h = cross.run(crossNorm(h), step, h);
+        h = cross.run(h, step);
         h = feed(h, step);
       }
       return step.tap('logits', logits(norm(gatherRows(h, step.sampleRows))));

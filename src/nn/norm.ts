@@ -1,16 +1,23 @@
-import type { Tensor } from '../gpu/tensor.ts';
+import type { DeviceTensor, Tensor } from '../gpu/tensor.ts';
 import { addLayerNorm, layerNorm as normalizeLayer } from '../kernels/layer_norm.ts';
-import { addRmsNorm, rmsNorm as normalize } from '../kernels/rms_norm.ts';
+import { rmsNorm as normalize } from '../kernels/rms_norm.ts';
 import type { WeightScope } from '../weights/scope.ts';
 
 /** x ↦ norm(x). With `delta`, x becomes x + delta in place first: a residual connection and the norm after it. */
 export type Norm = (x: Tensor, delta?: Tensor) => Tensor;
 
+/** x ↦ x / √(mean(x²) + eps) ⊙ weight, by itself or as part of a multiplication (`MatmulOptions.norm`). */
+export interface RmsNorm {
+  (x: Tensor): Tensor;
+  /** f32 [dim] */
+  readonly weight: DeviceTensor;
+  readonly eps: number;
+}
+
 /** Root mean square norm: `weight` [dim] of the scope. Zhang & Sennrich 2019, arXiv:1910.07467. */
-export function rmsNorm(w: WeightScope, dim: number, eps: number): Norm {
+export function rmsNorm(w: WeightScope, dim: number, eps: number): RmsNorm {
   const weight = w.vector({ weight: dim });
-  return (x, delta) =>
-    delta === undefined ? normalize(x, weight, eps) : addRmsNorm(x, delta, weight, eps);
+  return Object.assign((x: Tensor) => normalize(x, weight, eps), { weight, eps });
 }
 
 /**

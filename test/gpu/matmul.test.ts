@@ -117,6 +117,46 @@ describeOnAdapters('matmul', (open) => {
     expect(relativeError(y.f32, expected)).toBeLessThan(2e-6);
   });
 
+  // What a variant does not fold in runs beside it: all must give the same.
+  it.each(['plain', 'direct', 'few', 'tile'])(
+    '%s normalizes before and gates after',
+    async (variant) => {
+      const device = await open();
+      const [rows, inputs, outputs] = [3, 32, 26];
+      const { matrix, stored } = uploadMatrix(
+        device,
+        'f16',
+        outputs,
+        inputs,
+        random(outputs * inputs, 1),
+      );
+      const x = random(rows * inputs, 2).map((v) => 50 * v);
+      const [weight, bias] = [random(inputs, 3), random(outputs, 4)];
+      const { y } = await runOp(device, {}, (r) => ({
+        y: matmul(r.tensor(upload(device, 'f32', [rows, inputs], x)), matrix, {
+          variant,
+          norm: { weight: upload(device, 'f32', [inputs], weight), eps: 0.5 },
+          gate: 'silu',
+          bias: upload(device, 'f32', [outputs], bias),
+        }),
+      }));
+      const normed = Float32Array.from(x, (v, i) => {
+        const row = Math.floor(i / inputs) * inputs;
+        const squares = x.subarray(row, row + inputs).reduce((sum, u) => sum + u * u, 0);
+        return (v * (weight[i % inputs] ?? 0)) / Math.sqrt(squares / inputs + 0.5);
+      });
+      const both = reference(normed, stored, inputs, undefined, undefined);
+      const half = outputs / 2;
+      const expected = Float64Array.from({ length: rows * half }, (_, i) => {
+        const at = Math.floor(i / half) * outputs + (i % half);
+        const gate = (both[at] ?? 0) + (bias[i % half] ?? 0);
+        const up = (both[at + half] ?? 0) + (bias[half + (i % half)] ?? 0);
+        return REFERENCE_ACTIVATION.silu(gate) * up;
+      });
+      expect(relativeError(y.f32, expected)).toBeLessThan(4e-6);
+    },
+  );
+
   it('computes only the rows that the step has', async () => {
     const device = await open();
     const tokens = { count: 'tokens', capacity: 70 } as const;
