@@ -244,6 +244,14 @@ export declare class DownloadError extends QuernError {
   );
 }
 
+/** A smaller model of the same vocabulary that guesses what the larger one will say. */
+export declare interface DraftOptions {
+  /** Where it is, as for `Engine.load`; with a worker only text or a directory handle. */
+  readonly draft: ModelLocation;
+  /** Most tokens it guesses at a time, 1 to 7; default 4. */
+  readonly tokens?: number;
+}
+
 /** A kernel that gave wrong results on this adapter. */
 export declare interface DroppedVariant {
   readonly variant: string;
@@ -335,6 +343,7 @@ export declare interface EncoderStats extends Pick<
     readonly name: string;
     readonly modelType: string;
     readonly parameters: number;
+    readonly weights: WeightsReport;
     readonly vocab: number;
     /** Numbers in a hidden state. */
     readonly dim: number;
@@ -463,7 +472,7 @@ export declare interface EngineLimits {
   readonly contextLength?: number;
   /** Tokens the KV cache holds for all requests and reusable prefixes; default: two contexts. */
   readonly kvTokens?: number;
-  /** Element type of the KV cache, default f16. */
+  /** Element type of the KV cache, default f16; q8, with a scale for each token and head, takes about half of that. */
   readonly kvDtype?: KvDType;
   /** Tokens per page of the KV cache, default 16. Prefixes are shared in whole pages. */
   readonly pageSize?: number;
@@ -490,6 +499,7 @@ export declare interface EngineStats {
     readonly vocab: number;
     /** Most tokens of a prompt and its reply together. */
     readonly contextLength: number;
+    readonly weights: WeightsReport;
     /** Whether `chat.completions` works without a template of the caller's. */
     readonly hasChatTemplate: boolean;
     /** What requests get that leave these options out: from the model's generation_config.json. */
@@ -542,6 +552,10 @@ export declare interface EngineStats {
     readonly cachedTokens: number;
     readonly generatedTokens: number;
     readonly preemptions: number;
+    /** Tokens that `speculation` guessed, those that were right, and how often several were verified at once. */
+    readonly draftedTokens: number;
+    readonly acceptedTokens: number;
+    readonly verifications: number;
   };
   readonly pipelines: number;
   /** Thread the engine runs in; `page` in Node, too. */
@@ -549,10 +563,17 @@ export declare interface EngineStats {
   /** Times a lost device was replaced. */
   readonly recoveries: number;
   readonly selfTest: SelfTestReport;
+  readonly tuning: TuningReport;
 }
 
 /** Why a reply ended: the model or a stop rule, or a length limit. */
 export declare type FinishReason = 'stop' | 'length';
+
+/** How many matrices are in a form, and their bytes. */
+export declare interface FormSize {
+  readonly count: number;
+  readonly bytes: number;
+}
 
 /** Options that chat and plain completions share. */
 export declare interface GenerationParams {
@@ -608,8 +629,8 @@ export declare interface HttpOptions {
   readonly retryDelayMs?: number;
 }
 
-/** Element type of a KV cache. */
-export declare type KvDType = 'f32' | 'f16';
+/** Element type of a KV cache. `q8`: whole numbers from -127 to 127, with an f32 scale for each token and head. */
+export declare type KvDType = 'f32' | 'f16' | 'q8';
 
 export declare interface LoadOptions extends LocalLoadOptions {
   /**
@@ -649,6 +670,19 @@ export declare interface LocalLoadOptions extends EngineLimits, OpenDeviceOption
    * seen with these shaders in this version of the browser, `always`, or `never`. Default `auto`.
    */
   readonly selfTest?: 'auto' | 'always' | 'never';
+  /**
+   * What weight matrices are stored in: `f32`, `f16`, integers of 8 (`q8`) or 4 bits (`q4`; embeddings and heads 8) with
+   * an f16 scale for every 32, or `auto`: as in the files where that fits in half of the memory, as far as that is
+   * known, else `q8`, else `q4`. Default `auto`. `stats().model.weights` tells what it came to.
+   */
+  readonly weights?: WeightOption;
+  /**
+   * Whether kernels are measured against each other with the model's sizes, for up to two seconds, and the fastest used:
+   * `auto` on a GPU where this origin has not done so yet, `always` on every adapter at every load; default `auto`.
+   */
+  readonly tune?: 'auto' | 'always' | 'never';
+  /** Whether several tokens are guessed and verified at once, and how; default `off`. */
+  readonly speculation?: SpeculationOption;
   /** Jinja template to use instead of the repository's own. */
   readonly chatTemplate?: string;
   /** Request headers (such as `Authorization` for gated repositories) and `fetch` to use. */
@@ -721,6 +755,8 @@ export declare interface ParityOptions {
   readonly tolerance?: number;
   /** Default f32: differences are then those of the arithmetic. */
   readonly kvDtype?: KvDType;
+  /** What weights are stored in, as for loading; default: as in the files. */
+  readonly weights?: WeightOption;
   readonly signal?: AbortSignal;
 }
 
@@ -973,6 +1009,7 @@ export declare interface Seq2SeqStats extends Omit<EngineStats, 'model' | 'total
     readonly name: string;
     readonly modelType: string;
     readonly parameters: number;
+    readonly weights: WeightsReport;
     readonly layers: number;
     readonly vocab: number;
     /** Most tokens of an input. */
@@ -1002,6 +1039,14 @@ export declare class ShaderError extends QuernError {
 export declare class ShapeError extends QuernError {
   readonly name = 'ShapeError';
 }
+
+/**
+ * Guesses the next tokens and has one step verify several. The text stays the same, token for token; it comes sooner where
+ * guesses are often right and memory bandwidth is the limit. Where it does not pay it stops by itself, and tries again
+ * later. `lookup` guesses that the last words go on as they did before: for texts that quote or repeat, such as edits,
+ * summaries and code.
+ */
+export declare type SpeculationOption = 'off' | 'lookup' | DraftOptions;
 
 /** How far one value is from the reference's. */
 export declare interface TensorDifference {
@@ -1042,6 +1087,16 @@ export declare interface TokenLogprob {
   readonly bytes: readonly number[] | null;
 }
 
+/** Which kernels were measured to be the fastest on this adapter. */
+export declare interface TuningReport {
+  /** `partial` if the time was up before all was measured; `skipped` if `tune` is `never`, or `auto` on a software adapter. */
+  readonly status: 'complete' | 'partial' | 'skipped';
+  /** Name of the fastest variant by what it is for, such as `matmul q4 1536x576, 1 rows`; others use a fixed choice. */
+  readonly chosen: Readonly<Record<string, string>>;
+  /** Time spent on it by this engine, in milliseconds. */
+  readonly elapsedMs: number;
+}
+
 export declare interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
@@ -1050,8 +1105,16 @@ export declare interface Usage {
   readonly prompt_tokens_details: {
     readonly cached_tokens: number;
   };
+  /** Of an engine with `speculation`: tokens that were guessed, rightly and wrongly. */
+  readonly completion_tokens_details?: {
+    readonly accepted_prediction_tokens: number;
+    readonly rejected_prediction_tokens: number;
+  };
   readonly timings: Timings;
 }
+
+/** What matrices are stored in: `stored` is each in the form of its file. */
+export declare type WeightChoice = 'stored' | Exclude<WeightOption, 'auto'>;
 
 /** A safetensors file or its index is damaged, incomplete, or lacks a tensor. */
 export declare class WeightFileError extends QuernError {
@@ -1066,6 +1129,22 @@ export declare class WeightFileError extends QuernError {
       readonly tensor?: string;
     },
   );
+}
+
+/** What a caller may ask for. */
+export declare type WeightOption = 'auto' | 'f32' | 'f16' | 'q8' | 'q4';
+
+/** What weights are stored in. */
+export declare interface WeightsReport {
+  /** `stored`: each matrix as in its file. */
+  readonly form: WeightChoice;
+  /** Why it was taken. */
+  readonly reason: string;
+  /**
+   * How many matrices are in each form, and their bytes: not all in the one above, since routers, learned positions and,
+   * of integers, matrices whose rows are no multiple of 32 stay as in the file.
+   */
+  readonly matrices: Readonly<Record<string, FormSize>>;
 }
 
 /** The worker of a model could not be started, or died. */

@@ -63,11 +63,12 @@ fn main(
   var sum = 0.0;
   for (var key = first_visible(position); key < end; key++) {
     let page = page_of(sequence, key);
+    let key_at = key_index(page, kv_head, 0u, key);
     var products = vec4f();
     for (var i = 0u; i < HEAD_DIM4; i++) {
-      products += queries[row + i] * kv_load(keys[key_index(page, kv_head, i, key)]);
+      products += queries[row + i] * kv_load(keys[key_at + i * PAGE]);
     }
-    var score = dot(products, vec4f(SCALE));
+    var score = dot(products, vec4f(SCALE)) * key_scale(key_at);
     if (BIAS_ROWS > 0u) {
       score += bias_of(head, position, key);
     }
@@ -77,8 +78,10 @@ fn main(
     let rescale = exp(before - largest);
     let p = exp(score - largest);
     sum = sum * rescale + p;
+    let value_at = value_index(page, kv_head, 0u, key);
+    let weight = p * value_scale(value_at);
     for (var i = 0u; i < HEAD_DIM4; i++) {
-      o[i] = o[i] * rescale + p * kv_load(values[value_index(page, kv_head, i, key)]);
+      o[i] = o[i] * rescale + weight * kv_load(values[value_at + i]);
     }
   }
 

@@ -58,7 +58,7 @@ const LOG2_E: f32 = 1.4426950408889634;
 const NEVER: f32 = -1e30;
 
 var<workgroup> query: array<vec4f, HEADS_PER_BLOCK * HEAD_DIM4>;
-// p of the keys of a tile, four heads in a vec4: [QUADS, WORKGROUP].
+// p of the keys of a tile, times the scale of the value, four heads in a vec4: [QUADS, WORKGROUP].
 var<workgroup> weights: array<vec4f, QUADS * WORKGROUP>;
 // Where the values of the keys of a tile start.
 var<workgroup> value_rows: array<u32, WORKGROUP>;
@@ -106,6 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
     let is_key = position < end;
     // Written out: a `var` without initializer is not zeroed again in a loop (https://github.com/gfx-rs/wgpu/issues/9489).
     var score = array<f32, QUADS * 4u>();
+    var scale = 1.0;
     if (is_key) {
       let page = page_of(group.z, position);
       let first_dims = key_index(page, kv_head, 0u, position);
@@ -118,12 +119,19 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
         }
         i++;
       }
+      if (KV_SCALES > 0u) {
+        for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
+          score[h] *= key_scale(first_dims);
+        }
+      }
       if (BIAS_ROWS > 0u) {
         for (var h = 0u; h < heads; h++) {
           score[h] += bias_of(row % HEADS + h, length - 1u, position) * LOG2_E;
         }
       }
-      value_rows[thread] = value_index(page, kv_head, 0u, position);
+      let value_at = value_index(page, kv_head, 0u, position);
+      value_rows[thread] = value_at;
+      scale = value_scale(value_at);
     }
 
     var rescale = array<vec4f, QUADS>();
@@ -135,7 +143,7 @@ fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
       rescale[i] = exp2(before - largest[i]);
       let p = select(vec4f(), exp2(quad - largest[i]), is_key);
       sum[i] = sum[i] * rescale[i] + p;
-      weights[i * WORKGROUP + thread] = p;
+      weights[i * WORKGROUP + thread] = p * scale;
     }
     workgroupBarrier();
 

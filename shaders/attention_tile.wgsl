@@ -10,8 +10,9 @@
 //
 // The GROUP query heads that share a kv head are packed with the queries: packed row = query * GROUP + head in group,
 // so that one read of keys and values serves them all. A workgroup takes ROWS packed rows and walks over the keys that
-// any of them sees, KEYS at a time, with an online softmax; no matrix of scores exists. PARTS threads share a row: each
-// holds PART4 vec4s of its query and of its output, and their partial scores meet in workgroup memory.
+// any of them sees, KEYS at a time, with an online softmax; no matrix of scores exists. A thread holds PART4 vec4s of TALL
+// queries and of their outputs, so that what it reads of a key or value serves TALL rows; the parts' scores of a row meet in
+// workgroup memory, where one thread turns them into p.
 //
 // Tiles of keys start at multiples of KEYS, so a query's result does not depend on the queries it is run with.
 //
@@ -29,6 +30,7 @@ const PAGE: u32 = 16u;
 const TABLE: u32 = 4u;
 const ROWS: u32 = 32u;
 const PARTS: u32 = 4u;
+const TALL: u32 = 1u;
 const KEYS: u32 = 16u;
 
 //!include KV lib/kv_f32.wgsl
@@ -46,7 +48,8 @@ const KEYS: u32 = 16u;
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;
 
 const GROUP: u32 = HEADS / KV_HEADS;
-const THREADS: u32 = ROWS * PARTS;
+const WIDE: u32 = ROWS / TALL;
+const THREADS: u32 = WIDE * PARTS;
 const PART4: u32 = (HEAD_DIM4 + PARTS - 1u) / PARTS;
 const ROW4: u32 = PART4 * PARTS;
 const LOG2_E: f32 = 1.4426950408889634;
@@ -54,8 +57,15 @@ const NEVER: f32 = -1e30;
 
 // A tile of keys [ROW4, KEYS], then of values [KEYS, ROW4]: each in the order of the cache.
 var<workgroup> tile: array<vec4f, KEYS * ROW4>;
-// Each thread's part of its row's scores: [KEYS, PARTS, ROWS].
-var<workgroup> scores: array<f32, KEYS * THREADS>;
+// Each part's share of the rows' scores; then, in the first part's place, p: [KEYS, PARTS, ROWS].
+var<workgroup> scores: array<f32, KEYS * PARTS * ROWS>;
+// Of each row: largest score so far, sum of p, and what the sums before this tile are to be multiplied by.
+var<workgroup> largest: array<f32, ROWS>;
+var<workgroup> sum: array<f32, ROWS>;
+var<workgroup> rescale: array<f32, ROWS>;
+// Where the values of the keys of a tile start, and their scales.
+var<workgroup> value_rows: array<u32, KEYS>;
+var<workgroup> value_scales: array<f32, KEYS>;
 
 // The keys that some row of this workgroup sees.
 struct Span {
@@ -78,27 +88,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     end_visible(context + last_query, sequence.z),
   );
 
-  let part = thread / ROWS;
-  let packed = work.y + thread % ROWS;
-  let is_row = packed < sequence.y * GROUP;
-  let query = min(packed / GROUP, sequence.y - 1u);
-  let head = group.y * GROUP + packed % GROUP;
-  let row = (sequence.x + query) * HEADS + head;
-  let position = context + query;
-  let first = first_visible(position);
-  let end = end_visible(position, sequence.z);
-
-  var q: array<vec4f, PART4>;
-  var o: array<vec4f, PART4>;
-  for (var i = 0u; i < PART4; i++) {
-    let d4 = part * PART4 + i;
-    if (is_row && d4 < HEAD_DIM4) {
-      q[i] = queries[row * HEAD_DIM4 + d4] * (SCALE * LOG2_E);
+  let part = thread / WIDE;
+  let lane = thread % WIDE;
+  let rows = min(ROWS, sequence.y * GROUP - work.y);
+  var q: array<vec4f, TALL * PART4>;
+  var o: array<vec4f, TALL * PART4>;
+  // Rows are read, and written at the end, in loops that no compiler unrolls: llvmpipe makes much code of each access. The
+  // arrays are indexed by constants all the same, as registers must be.
+  for (var at = lane; at < lane + ROWS; at += WIDE) {
+    let row = row_of(sequence, work.y + min(at, rows - 1u), group.y);
+    for (var i = 0u; i < PART4; i++) {
+      let d4 = part * PART4 + i;
+      let scale = select(0.0, SCALE * LOG2_E, d4 < HEAD_DIM4);
+      let dims = queries[row * HEAD_DIM4 + min(d4, HEAD_DIM4 - 1u)] * scale;
+      for (var r = 0u; r < TALL; r++) {
+        q[r * PART4 + i] = select(q[r * PART4 + i], dims, at / WIDE == r);
+      }
     }
   }
+  for (var r = thread; r < ROWS; r += THREADS) {
+    largest[r] = NEVER;
+  }
 
-  var largest = NEVER;
-  var sum = 0.0;
   for (var base = span.begin / KEYS * KEYS; base < span.end; base += KEYS) {
     let tile_end = min(base + KEYS, span.end);
     workgroupBarrier();
@@ -108,80 +119,126 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // Not counted from 0 to at most KEYS: Mesa's llvmpipe would unroll these loops and compile them for seconds.
     for (var key = base; key < tile_end; key++) {
       let j = key - base;
-      var score = vec4f();
+      var products = array<vec4f, TALL>();
       for (var i = 0u; i < PART4; i++) {
-        score += q[i] * tile[(part * PART4 + i) * KEYS + j];
+        let k = tile[(part * PART4 + i) * KEYS + j];
+        for (var r = 0u; r < TALL; r++) {
+          products[r] = fma(q[r * PART4 + i], k, products[r]);
+        }
       }
-      var partial = dot(score, vec4f(1.0));
-      if (BIAS_ROWS > 0u && part == 0u) {
-        partial += bias_of(head, position, key) * LOG2_E;
+      for (var r = 0u; r < TALL; r++) {
+        scores[(j * PARTS + part) * ROWS + r * WIDE + lane] = dot(products[r], vec4f(1.0));
       }
-      scores[j * THREADS + thread] = partial;
     }
     workgroupBarrier();
 
     stage_values(base, span, thread);
-    let before = largest;
-    for (var key = base; key < tile_end; key++) {
-      if (sees(first, end, key)) {
-        largest = max(largest, whole_score(key - base, thread));
-      }
-    }
-    let rescale = exp2(before - largest);
-    sum *= rescale;
-    for (var i = 0u; i < PART4; i++) {
-      o[i] *= rescale;
+    for (var r = thread; r < ROWS; r += THREADS) {
+      soften(r, min(work.y + r, sequence.y * GROUP - 1u), sequence, group.y, base, tile_end);
     }
     workgroupBarrier();
 
+    for (var r = 0u; r < TALL; r++) {
+      let factor = rescale[r * WIDE + lane];
+      for (var i = 0u; i < PART4; i++) {
+        o[r * PART4 + i] *= factor;
+      }
+    }
     for (var key = base; key < tile_end; key++) {
-      if (sees(first, end, key)) {
-        let p = exp2(whole_score(key - base, thread) - largest);
-        sum += p;
-        for (var i = 0u; i < PART4; i++) {
-          o[i] += p * tile[(key - base) * ROW4 + part * PART4 + i];
+      let j = key - base;
+      var p = array<f32, TALL>();
+      for (var r = 0u; r < TALL; r++) {
+        p[r] = scores[j * PARTS * ROWS + r * WIDE + lane];
+      }
+      for (var i = 0u; i < PART4; i++) {
+        let value = tile[j * ROW4 + part * PART4 + i];
+        for (var r = 0u; r < TALL; r++) {
+          o[r * PART4 + i] = fma(vec4f(p[r]), value, o[r * PART4 + i]);
         }
       }
     }
   }
 
-  if (is_row) {
-    let scale = select(0.0, 1.0 / sum, sum > 0.0);
+  for (var at = lane; at < rows; at += WIDE) {
+    let row = row_of(sequence, work.y + at, group.y);
+    let scale = select(0.0, 1.0 / sum[at], sum[at] > 0.0);
     for (var i = 0u; i < PART4; i++) {
-      let y = o[i] * scale;
+      var y = o[i];
+      for (var r = 1u; r < TALL; r++) {
+        y = select(y, o[r * PART4 + i], at / WIDE == r);
+      }
       for (var c = 0u; c < 4u; c++) {
         let d = (part * PART4 + i) * 4u + c;
-        if (d < HEAD_DIM) {
-          out[row * HEAD_DIM + d] = y[c];
+        if (HEAD_DIM == PARTS * PART4 * 4u || d < HEAD_DIM) {
+          out[row * HEAD_DIM + d] = y[c] * scale;
         }
       }
     }
   }
 }
 
-// Score of this thread's row with key j of the tile.
-fn whole_score(j: u32, thread: u32) -> f32 {
-  var score = 0.0;
-  for (var part = 0u; part < PARTS; part++) {
-    score += scores[j * THREADS + part * ROWS + thread % ROWS];
-  }
-  return score;
+// Row of the queries that a packed row is.
+fn row_of(sequence: vec4u, packed: u32, kv_head: u32) -> u32 {
+  return (sequence.x + packed / GROUP) * HEADS + kv_head * GROUP + packed % GROUP;
 }
 
-fn sees(first: u32, end: u32, key: u32) -> bool {
-  return key >= first && key < end;
+// Turns the scores of row r of the workgroup with a tile's keys into p.
+fn soften(r: u32, packed: u32, sequence: vec4u, kv_head: u32, base: u32, tile_end: u32) {
+  let position = sequence.z - sequence.y + packed / GROUP;
+  let first = first_visible(position);
+  let end = end_visible(position, sequence.z);
+  let before = largest[r];
+  var most = before;
+  for (var key = base; key < tile_end; key++) {
+    let at = (key - base) * PARTS * ROWS + r;
+    var score = 0.0;
+    for (var part = 0u; part < PARTS; part++) {
+      score += scores[at + part * ROWS];
+    }
+    if (BIAS_ROWS > 0u) {
+      score += bias_of(kv_head * GROUP + packed % GROUP, position, key) * LOG2_E;
+    }
+    score = select(NEVER, score, key >= first && key < end);
+    most = max(most, score);
+    scores[at] = score;
+  }
+  let factor = exp2(before - most);
+  var total = sum[r] * factor;
+  for (var key = base; key < tile_end; key++) {
+    let at = (key - base) * PARTS * ROWS + r;
+    let score = scores[at];
+    let p = select(0.0, exp2(score - most), score > NEVER);
+    total += p;
+    scores[at] = p;
+  }
+  largest[r] = most;
+  sum[r] = total;
+  rescale[r] = factor;
 }
 
 // Keys that nobody sees are zero: their pages may already hold something else.
 fn stage_keys(base: u32, span: Span, thread: u32) {
-  for (var i = thread; i < KEYS * ROW4; i += THREADS) {
-    let position = base + i % KEYS;
-    let d4 = i / KEYS;
-    var key = vec4f();
-    if (position >= span.begin && position < span.end && d4 < HEAD_DIM4) {
-      key = kv_load(keys[key_index(page_of(span.sequence, position), span.kv_head, d4, position)]);
+  let j = thread % KEYS;
+  let position = base + j;
+  let is_seen = position >= span.begin && position < span.end;
+  var at = 0u;
+  var scale = 1.0;
+  if (is_seen) {
+    let page = page_of(span.sequence, position);
+    at = key_index(page, span.kv_head, 0u, position);
+    scale = key_scale(at);
+    if (thread < KEYS) {
+      let value_at = value_index(page, span.kv_head, 0u, position);
+      value_rows[j] = value_at;
+      value_scales[j] = value_scale(value_at);
     }
-    tile[i] = key;
+  }
+  for (var d4 = thread / KEYS; d4 < ROW4; d4 += THREADS / KEYS) {
+    var key = vec4f();
+    if (is_seen && d4 < HEAD_DIM4) {
+      key = kv_load(keys[at + d4 * PAGE]) * scale;
+    }
+    tile[d4 * KEYS + j] = key;
   }
 }
 
@@ -191,7 +248,7 @@ fn stage_values(base: u32, span: Span, thread: u32) {
     let d4 = i % ROW4;
     var value = vec4f();
     if (position >= span.begin && position < span.end && d4 < HEAD_DIM4) {
-      value = kv_load(values[value_index(page_of(span.sequence, position), span.kv_head, d4, position)]);
+      value = kv_load(values[value_rows[i / ROW4] + d4]) * value_scales[i / ROW4];
     }
     tile[i] = value;
   }

@@ -6,7 +6,7 @@
 //   qkv       [T, (HEADS + 2 KV_HEADS) * HEAD_DIM] f32: query heads, key heads, value heads
 //   rotary    [T, ROTARY_DIM / 2] (cos, sin) of each token's angles
 //   queries   [T, HEADS, HEAD_DIM4] vec4f, padded with zeros; HEADS may be 0
-//   keys, values: pages as in lib/kv_pages.wgsl, padded with zeros
+//   keys, values: pages as in lib/kv_pages.wgsl, padded with zeros; each thread of a head that is scaled looks at all of it
 //   grid      (vec4s of a row / WORKGROUP, T); a thread makes four neighbouring dims of a head
 //
 // Su et al. 2021, RoFormer, arXiv:2104.09864, eq. 34. The half-split pairing is GPT-NeoX's.
@@ -45,6 +45,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     return;
   }
 
+  let y = dims(token, head, d4);
+  if (head < HEADS) {
+    queries[(token * HEADS + head) * HEAD_DIM4 + d4] = y;
+    return;
+  }
+  let position = positions[token];
+  let page = page_of(sequence_of[token], position);
+  var scale = 1.0;
+  if (KV_SCALES > 0u) {
+    scale = scale_of(token, head);
+  }
+  if (head < HEADS + KV_HEADS) {
+    keys[key_index(page, head - HEADS, d4, position)] = kv_store(y, scale);
+    if (KV_SCALES > 0u && d4 == 0u) {
+      keys[key_index(page, head - HEADS, HEAD_DIM4, position)] = kv_store_scale(scale);
+    }
+  } else {
+    values[value_index(page, head - HEADS - KV_HEADS, d4, position)] = kv_store(y, scale);
+    if (KV_SCALES > 0u && d4 == 0u) {
+      values[value_index(page, head - HEADS - KV_HEADS, HEAD_DIM4, position)] = kv_store_scale(scale);
+    }
+  }
+}
+
+// Four neighbouring dims of a head as they are stored, padded with zeros.
+fn dims(token: u32, head: u32, d4: u32) -> vec4f {
   let row = (token * ALL_HEADS + head) * HEAD_DIM;
   var y = vec4f();
   for (var i = 0u; i < 4u; i++) {
@@ -58,18 +84,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       y[i] = qkv[row + d];
     }
   }
+  return y;
+}
 
-  if (head < HEADS) {
-    queries[(token * HEADS + head) * HEAD_DIM4 + d4] = y;
-    return;
+// Largest magnitude of a head over the steps to either side. Below 1e-30, which has no reciprocal everywhere, it is 0.
+fn scale_of(token: u32, head: u32) -> f32 {
+  var largest = vec4f();
+  for (var d4 = 0u; d4 < HEAD_DIM4; d4++) {
+    largest = max(largest, abs(dims(token, head, d4)));
   }
-  let position = positions[token];
-  let page = page_of(sequence_of[token], position);
-  if (head < HEADS + KV_HEADS) {
-    keys[key_index(page, head - HEADS, d4, position)] = kv_store(y);
-  } else {
-    values[value_index(page, head - HEADS - KV_HEADS, d4, position)] = kv_store(y);
-  }
+  let scale = max(max(largest.x, largest.y), max(largest.z, largest.w)) / KV_STEPS;
+  return select(0.0, scale, scale > 1e-30);
 }
 
 // Dim `d` of the head at `row`, after the rotation of the pair it belongs to.

@@ -11,7 +11,7 @@ const THREADS = {
 
 /** Figures of the model and the device, for those who want to know. */
 export function DeviceDetails({
-  stats: { model, adapter, memory, totals, thread, recoveries, pipelines, selfTest },
+  stats: { model, adapter, memory, totals, thread, recoveries, pipelines, selfTest, tuning },
   use,
 }: {
   readonly stats: EngineStats;
@@ -35,6 +35,7 @@ export function DeviceDetails({
           ['Adapter', `${adapterName(adapter)}${adapter.isSoftware ? ' (software)' : ''}`],
           ['Features', features.join(', ') || 'none of f16, subgroups'],
           ['Kernel check', describeSelfTest(selfTest)],
+          ['Tuning', describeTuning(tuning)],
           ['Runs in', THREADS[thread]],
           ...(recoveries > 0 ? ([['Recovered', `${recoveries} times`]] as const) : []),
         ]}
@@ -76,6 +77,11 @@ function Facts({
       ))}
     </dl>
   );
+}
+
+function describeTuning({ status, chosen }: EngineStats['tuning']): string {
+  const count = Object.keys(chosen).length;
+  return status === 'skipped' ? 'not on this adapter' : `${count} kernels measured`;
 }
 
 function describeSelfTest({ status, dropped }: EngineStats['selfTest']): string {

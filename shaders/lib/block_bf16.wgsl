@@ -9,3 +9,9 @@ fn block4(stored: Block, i: u32) -> vec4f {
   let high = stored[2u * i + 1u];
   return bitcast<vec4f>(vec4u(low << 16u, low & 0xffff0000u, high << 16u, high & 0xffff0000u));
 }
+
+const DIGIT_OFFSET: f32 = 0.0;
+
+fn digit4(stored: Block, i: u32) -> vec4f {
+  return block4(stored, i);
+}

@@ -11,7 +11,7 @@ import {
 } from './encode_results.ts';
 import { describeDevice, formatNumber } from './format.ts';
 import { loadOptions } from './load_options.ts';
-import { checkKind, GPU_OPTIONS, locateModel, MODEL_HELP } from './model.ts';
+import { checkKind, GPU_OPTIONS, locateModel, MODEL_HELP, WEIGHTS_OPTION } from './model.ts';
 import { readText, type Terminal } from './terminal.ts';
 
 const POOLINGS = ['mean', 'first', 'pooler'] as const;
@@ -52,6 +52,7 @@ label; plain values of a regression.`,
     },
     normalize: { type: 'boolean', help: 'scale vectors to length 1' },
     truncate: { type: 'boolean', help: 'cut off texts that are too long' },
+    ...WEIGHTS_OPTION,
     ...GPU_OPTIONS,
     json: { type: 'boolean', help: 'print one JSON object per text and line' },
     stats: { type: 'boolean', help: 'tell time and GPU memory on standard error' },
@@ -75,7 +76,7 @@ label; plain values of a regression.`,
         ...(pair !== undefined && { pair: await readText(pair, terminal) }),
       });
     }
-    const encoder = await Encoder.load(source, await loadOptions(values.adapter, terminal));
+    const encoder = await Encoder.load(source, await loadOptions(values, terminal));
     try {
       const task = chooseTask((await encoder.stats()).model, config, wishes);
       await encodeAll(encoder, inputs, task, values, terminal);

@@ -9,6 +9,8 @@ import {
   checkKind,
   locateModel,
   MODEL_HELP,
+  SPECULATION_OPTION,
+  WEIGHTS_OPTION,
 } from './model.ts';
 import { readText } from './terminal.ts';
 
@@ -44,6 +46,8 @@ const OPTIONS = {
   'forced-bos': { type: 'string', value: 'ID', help: 'first token, e.g. of the target language' },
   ...CONTEXT_OPTIONS,
   ...INPUT_OPTION,
+  ...SPECULATION_OPTION,
+  ...WEIGHTS_OPTION,
   ...GPU_OPTIONS,
   json: { type: 'boolean', help: 'print the whole reply as one JSON object' },
   stats: { type: 'boolean', help: 'tell speed and GPU memory on standard error' },
@@ -60,12 +64,13 @@ generation_config.json says) shows its text at the end. --temperature chooses sa
 of beams. With --json the reply is OpenAI-shaped, or of an encoder-decoder
   {"text", "ids", "score"?, "finish_reason", "sequences": [{"text", "ids", "score"?, "finish_reason"}], "usage"}.
 Options of one kind of model are refused with the other: --system, --raw, --frequency-penalty, --presence-penalty,
---logit-bias, --stop and --ignore-eos are for decoders; --beams, --forced-bos and --input for encoder-decoders.`,
+--logit-bias, --stop, --ignore-eos and --speculation are for decoders; --beams, --forced-bos and --input for encoder-decoders.`,
   options: OPTIONS,
   examples: [
     'generate weights/tinychat --prompt "Hello, who are you?"',
     'generate HuggingFaceTB/SmolLM2-135M-Instruct --prompt "Why is the sky blue?" --temperature 0.7 --seed 1',
     'generate google-t5/t5-small --prompt "translate English to German: The house is small." --beams 4',
+    'generate weights/tinychat --prompt "Say it again: ..." --speculation lookup --stats',
     'generate weights/tinychat --raw --prompt - --max-tokens 20 --json < prompt.txt',
   ],
   arguments: { min: 1, max: 1 },

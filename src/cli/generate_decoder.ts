@@ -7,7 +7,7 @@ import { countValue, numberValue, UsageError } from './command.ts';
 import { describeDevice, formatNumber } from './format.ts';
 import { type GenerateValues, optionalNumber } from './generate_options.ts';
 import { loadOptions } from './load_options.ts';
-import { contextValues } from './model.ts';
+import { contextValues, speculationValue } from './model.ts';
 import type { Terminal } from './terminal.ts';
 
 type Request =
@@ -27,8 +27,10 @@ export async function generateReply(
   terminal: Terminal,
 ): Promise<void> {
   const params = { ...given, signal: terminal.signal };
-  const options = await loadOptions(values.adapter, terminal);
-  const engine = await Engine.load(source, { ...options, ...contextValues(values) });
+  const options = await loadOptions(values, terminal);
+  const speculation = await speculationValue(values.speculation);
+  const settings = { ...options, ...contextValues(values), ...speculation };
+  const engine = await Engine.load(source, settings);
   try {
     const { hasChatTemplate } = (await engine.stats()).model;
     if (!hasChatTemplate && values.system !== undefined) {
@@ -134,9 +136,12 @@ async function printStream(
 function usageLine(usage: Usage | undefined): string {
   if (usage === undefined) return '';
   const { prompt_tokens, completion_tokens, prompt_tokens_details, timings } = usage;
+  const guesses = usage.completion_tokens_details;
+  const accepted = guesses?.accepted_prediction_tokens ?? 0;
+  const guessed = accepted + (guesses?.rejected_prediction_tokens ?? 0);
   return (
     `${prompt_tokens} prompt tokens (${prompt_tokens_details.cached_tokens} cached), ` +
-    `${completion_tokens} generated; first token after ${formatNumber(timings.time_to_first_token_ms)} ms, ` +
+    `${completion_tokens} generated${guesses === undefined ? '' : ` (${accepted} of ${guessed} guesses right)`}; first token after ${formatNumber(timings.time_to_first_token_ms)} ms, ` +
     `prefill ${formatNumber(timings.prefill_tokens_per_second)} tokens/s, ` +
     `decode ${formatNumber(timings.decode_tokens_per_second)} tokens/s\n`
   );

@@ -20,6 +20,8 @@ type TextName =
   | 'context'
   | 'kv'
   | 'input'
+  | 'speculation'
+  | 'weights'
   | 'adapter';
 type ListName = 'logit-bias' | 'stop';
 type FlagName = 'raw' | 'ignore-eos' | 'truncate' | 'json' | 'stats';
@@ -44,6 +46,7 @@ const ONLY: Readonly<Record<'decoder' | 'seq2seq', readonly OptionName[]>> = {
     'logit-bias',
     'stop',
     'ignore-eos',
+    'speculation',
   ],
   seq2seq: ['beams', 'forced-bos', 'input'],
 };

@@ -48,7 +48,7 @@ export async function generateOutput(
 ): Promise<void> {
   const { signal } = terminal;
   const sizes = { ...contextValues(values), ...inputValue(values.input) };
-  const options = await loadOptions(values.adapter, terminal);
+  const options = await loadOptions(values, terminal);
   const model = await Seq2Seq.load(source, { ...options, ...sizes });
   try {
     const startedAtMs = performance.now();

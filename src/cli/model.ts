@@ -2,11 +2,14 @@ import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import type { EngineLimits, Seq2SeqLimits } from '../engine/limits.ts';
 import { readModelConfig } from '../engine/model.ts';
+import type { SpeculationOption } from '../engine/speculation_options.ts';
+import { KV_DTYPES } from '../kernels/kv_cache.ts';
 import type { ConfigReader } from '../models/config.ts';
 import type { ModelKind } from '../models/family.ts';
 import { kindOf } from '../models/kinds.ts';
 import type { AdapterChoice } from '../node/gpu.ts';
 import { openDirectory } from '../node/directory.ts';
+import { WEIGHT_OPTIONS, type WeightOption } from '../weights/forms.ts';
 import type { ModelSource } from '../weights/source.ts';
 import { resolveSource } from '../weights/sources/resolve.ts';
 import { choiceValue, countValue, PROGRAM, type TextOption, UsageError } from './command.ts';
@@ -30,7 +33,29 @@ export const CONTEXT_OPTIONS: { readonly context: TextOption; readonly kv: TextO
     value: 'N',
     help: "tokens of prompt and reply together, or of an encoder-decoder's output",
   },
-  kv: { type: 'string', value: 'TYPE', help: 'element type of the KV cache, f16 (default) or f32' },
+  kv: {
+    type: 'string',
+    value: 'TYPE',
+    help: 'element type of the KV cache: f16 (default), f32 or q8',
+  },
+};
+
+/** What weights are stored in. */
+export const WEIGHTS_OPTION: { readonly weights: TextOption } = {
+  weights: {
+    type: 'string',
+    value: 'FORM',
+    help: `what weights are stored in: ${WEIGHT_OPTIONS.join(', ')}; default auto: as in the files where that fits`,
+  },
+};
+
+/** Whether tokens are guessed. */
+export const SPECULATION_OPTION: { readonly speculation: TextOption } = {
+  speculation: {
+    type: 'string',
+    value: 'GUESSER',
+    help: 'guesses tokens, verified several at once: lookup in the text so far, or a smaller MODEL; default off',
+  },
 };
 
 /** Sizes what an encoder reads. */
@@ -60,8 +85,17 @@ export function contextValues({
 }): Pick<EngineLimits, 'contextLength' | 'kvDtype'> {
   return {
     ...(context !== undefined && { contextLength: countValue('context', context) }),
-    ...(kv !== undefined && { kvDtype: choiceValue('kv', kv, ['f16', 'f32'] as const) }),
+    ...(kv !== undefined && { kvDtype: choiceValue('kv', kv, KV_DTYPES) }),
   };
+}
+
+/**
+ * Reads {@link WEIGHTS_OPTION}.
+ *
+ * @throws {UsageError} if there is no form of this name
+ */
+export function weightsValue(text: string | undefined): { readonly weights?: WeightOption } {
+  return text === undefined ? {} : { weights: choiceValue('weights', text, WEIGHT_OPTIONS) };
 }
 
 /**
@@ -97,6 +131,19 @@ export async function locateModel(model: string): Promise<ModelSource> {
   );
 }
 
+/**
+ * Reads {@link SPECULATION_OPTION}: a folder called `lookup` or `off` is `./lookup`.
+ *
+ * @throws {RequestError} if a model's text is of no known form
+ */
+export async function speculationValue(
+  text: string | undefined,
+): Promise<{ readonly speculation?: SpeculationOption }> {
+  if (text === undefined) return {};
+  if (text === 'off' || text === 'lookup') return { speculation: text };
+  return { speculation: { draft: await locateModel(text) } };
+}
+
 /** What to call the model that a command line names: a hub id as it is, else the name of the folder. */
 export async function modelName(model: string): Promise<string> {
   if (isUrl(model)) return (URL.canParse(model) && basename(new URL(model).pathname)) || model;
@@ -113,8 +160,8 @@ export const KIND_NAMES: Readonly<Record<ModelKind, string>> = {
 /** Commands that run a model of each kind. */
 const COMMANDS: Readonly<Record<ModelKind, readonly string[]>> = {
   decoder: ['generate', 'serve', 'bench'],
-  encoder: ['encode'],
-  seq2seq: ['generate'],
+  encoder: ['encode', 'bench'],
+  seq2seq: ['generate', 'bench'],
 };
 
 /**

@@ -1,4 +1,4 @@
-import { type ParityReport, parity } from '../engine/inspect.ts';
+import { type ParityOptions, type ParityReport, parity } from '../engine/inspect.ts';
 import { openDirectory } from '../node/directory.ts';
 import { openGpu, type AdapterChoice } from '../node/gpu.ts';
 import { NoWebGpuError } from '../util/errors.ts';
@@ -6,7 +6,7 @@ import { BROWSERS } from './browser/find.ts';
 import { parityInBrowser } from './browser/parity.ts';
 import { choiceValue, type Command, defineCommand, numberValue, UsageError } from './command.ts';
 import { formatTable } from './format.ts';
-import { adapterValue, GPU_OPTIONS } from './model.ts';
+import { adapterValue, GPU_OPTIONS, WEIGHTS_OPTION, weightsValue } from './model.ts';
 
 /** Two computations of the same network in f32 that differ in the order of their sums agree to this. */
 const DEFAULT_TOLERANCE = 1e-4;
@@ -24,7 +24,8 @@ export const parityCommand: Command = defineCommand({
   encoder-decoder  input_ids, decoder_input_ids       encoder_last_hidden_state, logits, greedy_ids
 and attention_mask [batch, tokens] where inputs are padded. What both name is compared; greedy_ids of an encoder-decoder
 begin with its start token and are those of the first input.
-An output agrees when max |ours − reference| / max |reference| is within the tolerance. With --json each folder is one line:
+An output agrees when max |ours − reference| / max |reference| is within the tolerance; weights are as in the files unless
+--weights says otherwise, and rounding them needs a larger one. With --json each folder is one line:
   {"dir", "ok", "adapter", "tensors": {name: {"maxAbs", "maxRef", "rel"}}, "greedy": {"expected", "actual", "equal"}, "error"?}
 The exit code is 1 when a folder does not agree or cannot be run.`,
   options: {
@@ -33,6 +34,7 @@ The exit code is 1 when a folder does not agree or cannot be run.`,
       value: 'X',
       help: `largest relative error, default ${DEFAULT_TOLERANCE}`,
     },
+    ...WEIGHTS_OPTION,
     ...GPU_OPTIONS,
     browser: {
       type: 'string',
@@ -55,15 +57,11 @@ The exit code is 1 when a folder does not agree or cannot be run.`,
       throw new UsageError('parity: --adapter is for Node; a browser chooses its own adapter');
     }
     const adapter = adapterValue(values.adapter);
+    const options = { tolerance, ...weightsValue(values.weights) };
     const reports =
       values.browser === undefined
-        ? parityInNode(dirs, adapter, tolerance, signal)
-        : parityInBrowser(
-            choiceValue('browser', values.browser, BROWSERS),
-            dirs,
-            tolerance,
-            signal,
-          );
+        ? parityInNode(dirs, adapter, { ...options, signal })
+        : parityInBrowser(choiceValue('browser', values.browser, BROWSERS), dirs, options, signal);
 
     let agreeing = 0;
     for await (const report of everyFolder(dirs, reports)) {
@@ -80,11 +78,10 @@ The exit code is 1 when a folder does not agree or cannot be run.`,
 async function* parityInNode(
   dirs: readonly string[],
   adapter: AdapterChoice,
-  tolerance: number,
-  signal: AbortSignal,
+  options: ParityOptions,
 ): AsyncGenerator<ParityReport> {
   const gpu = await openGpu(adapter);
-  for (const dir of dirs) yield parity(dir, openDirectory(dir), { gpu, tolerance, signal });
+  for (const dir of dirs) yield parity(dir, openDirectory(dir), { ...options, gpu });
 }
 
 /** Without WebGPU there is still one report per folder: whoever reads them counts on it. */

@@ -1,3 +1,4 @@
+import type { WeightsReport } from '../engine/api.ts';
 import { openAnyModel } from '../engine/open_any.ts';
 import { type DeviceFacts, openDevice } from '../gpu/device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
@@ -5,6 +6,7 @@ import type { ModelKind } from '../models/family.ts';
 import { type AdapterChoice, openGpu } from '../node/gpu.ts';
 import { NoWebGpuError } from '../util/errors.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
+import type { WeightChoice, WeightOption } from '../weights/forms.ts';
 import type { ModelSource } from '../weights/source.ts';
 import { type Command, defineCommand, UsageError } from './command.ts';
 import { formatBytes, formatTable } from './format.ts';
@@ -18,6 +20,8 @@ import {
   KIND_NAMES,
   locateModel,
   MODEL_HELP,
+  WEIGHTS_OPTION,
+  weightsValue,
 } from './model.ts';
 import {
   type AskedSizes,
@@ -50,6 +54,10 @@ export interface Plan {
   };
   /** Weights as they are stored, by dtype. */
   readonly weights: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
+  /** What loading would store weights in on the adapter, or what was asked for. */
+  readonly stored: WeightsReport;
+  /** GPU memory of the weights in each form. */
+  readonly forms: Readonly<Record<WeightChoice, number>>;
   /** Element type of the KV cache; null for an encoder, which has none. */
   readonly kvDtype: KvDType | null;
   readonly memory: readonly MemoryPlan[];
@@ -76,6 +84,7 @@ The exit code is 1 when the first of them does not fit in the adapter's limits.`
   options: {
     ...CONTEXT_OPTIONS,
     ...INPUT_OPTION,
+    ...WEIGHTS_OPTION,
     ...GPU_OPTIONS,
     json: { type: 'boolean', help: 'print one JSON object' },
   },
@@ -89,11 +98,19 @@ The exit code is 1 when the first of them does not fit in the adapter's limits.`
   arguments: { min: 1, max: 1 },
   async run(values, [model = ''], terminal) {
     const asked = { ...contextValues(values), ...inputValue(values.input) };
+    const { weights = 'auto' } = weightsValue(values.weights);
     const choice = adapterValue(values.adapter);
     const source = await locateModel(model);
     const planner = await openAnyModel<MemoryPlanner>(source, MEMORY_PLANNERS, terminal.signal);
     checkAsked(planner.kind, asked);
-    const plan = await planModel(model, source, planner, asked, choice, terminal.signal);
+    const plan = await planModel(
+      model,
+      source,
+      planner,
+      { ...asked, weights },
+      choice,
+      terminal.signal,
+    );
     terminal.out(values.json === true ? `${JSON.stringify(plan)}\n` : describe(plan));
     return plan.fits ? 0 : 1;
   },
@@ -117,13 +134,14 @@ async function planModel(
   model: string,
   source: ModelSource,
   planner: MemoryPlanner,
-  asked: AskedSizes,
+  asked: AskedSizes & { readonly weights: WeightOption },
   choice: AdapterChoice,
   signal: AbortSignal,
 ): Promise<Plan> {
   const { kind, files: of } = planner;
   const { facts, notes } = await deviceFacts(choice);
-  const memory = await planner.plan(asked, facts, signal);
+  const stored = planner.chooseForm(asked.weights, facts);
+  const memory = await planner.plan({ ...asked, form: stored.form }, facts, signal);
   const files = await filesOf(source, of.checkpoint, signal);
   return {
     model,
@@ -132,6 +150,14 @@ async function planModel(
     parameters: of.parameters,
     download: { files, totalBytes: files.reduce((sum, { bytes }) => sum + bytes, 0) },
     weights: describeWeights(of.checkpoint),
+    stored,
+    forms: {
+      stored: planner.weightBytes('stored'),
+      f32: planner.weightBytes('f32'),
+      f16: planner.weightBytes('f16'),
+      q8: planner.weightBytes('q8'),
+      q4: planner.weightBytes('q4'),
+    },
     kvDtype: kind === 'encoder' ? null : (asked.kvDtype ?? 'f16'),
     memory,
     adapter: facts,
@@ -216,7 +242,15 @@ function describe(plan: Plan): string {
         formatBytes(bytes),
       ]),
     ]),
-    `\nGPU memory ${MEMORY_OF[plan.kind](plan)}\n`,
+    '\n',
+    formatTable([
+      ['weights on the GPU', ''],
+      ...Object.entries(plan.forms).map(([form, bytes]) => [
+        `  ${form === 'stored' ? 'as in the files' : form}`,
+        formatBytes(bytes),
+      ]),
+    ]),
+    `\nGPU memory ${MEMORY_OF[plan.kind](plan)}, weights ${describeForm(plan.stored)}\n`,
     memoryTable(plan),
     '\n',
     `adapter: ${names.filter((name) => name !== '').join(' ')}\n`,
@@ -227,6 +261,10 @@ function describe(plan: Plan): string {
       ? ''
       : `The model ${verdict} in the limits of this adapter with ${describeSize(first)}.\n`,
   ].join('');
+}
+
+function describeForm({ form, reason }: WeightsReport): string {
+  return `${form === 'stored' ? 'as in the files' : `in ${form}`} (${reason})`;
 }
 
 /** What the memory is for. */

@@ -13,11 +13,14 @@ import {
   type ResolvedLimits,
   type Seq2SeqLimits,
 } from '../engine/limits.ts';
+import type { WeightsReport } from '../engine/api.ts';
 import type { ModelFiles, OpenedModel } from '../engine/model.ts';
+import { formDecision, sizeWeights } from '../engine/weight_forms.ts';
 import type { Device, DeviceFacts } from '../gpu/device.ts';
 import type { MemoryLedger } from '../gpu/memory.ts';
 import type { Decoder, EncoderModel, ModelKind, Models, Seq2SeqModel } from '../models/family.ts';
 import { DeviceLimitError, RequestError } from '../util/errors.ts';
+import type { WeightChoice, WeightOption } from '../weights/forms.ts';
 import { WeightLoader } from '../weights/loader.ts';
 import { WeightScope } from '../weights/scope.ts';
 import { formatBytes } from './format.ts';
@@ -25,6 +28,11 @@ import { paperDevice } from './paper_device.ts';
 
 /** Sizes that a command line may give. */
 export type AskedSizes = Pick<Seq2SeqLimits, 'contextLength' | 'inputLength' | 'kvDtype'>;
+
+/** What is planned for: sizes, and what weights are stored in. */
+export interface AskedPlan extends AskedSizes {
+  readonly form: WeightChoice;
+}
 
 /** What memory is planned for: a context of a decoder, texts for an encoder, or both lengths of an encoder-decoder. */
 export type PlannedSize =
@@ -47,11 +55,15 @@ export type MemoryPlan = PlannedSize &
 export interface MemoryPlanner {
   readonly kind: ModelKind;
   readonly files: ModelFiles;
+  /** What loading would store weights in. */
+  chooseForm(option: WeightOption, facts: DeviceFacts): WeightsReport;
+  /** Bytes of the weights in a form. */
+  weightBytes(form: WeightChoice): number;
   /**
    * @returns plans for the size asked for, or that loading would take, and then for others
    * @throws {RequestError} if a length asked for is longer than the model's
    */
-  plan(asked: AskedSizes, facts: DeviceFacts, signal: AbortSignal): Promise<readonly MemoryPlan[]>;
+  plan(asked: AskedPlan, facts: DeviceFacts, signal: AbortSignal): Promise<readonly MemoryPlan[]>;
 }
 
 /** By the kind of a model: for `openAnyModel`. */
@@ -60,9 +72,9 @@ export const MEMORY_PLANNERS: {
 } = {
   decoder: (files) => ({
     kind: 'decoder',
-    files,
+    ...weightsOf(files),
     plan(asked, facts, signal) {
-      const { maxPositions } = loadOn(paperDevice(withoutLimits(facts)), files);
+      const { maxPositions } = loadOn(paperDevice(withoutLimits(facts)), files, 'stored');
       const usual = Math.min(maxPositions, DEFAULT_CONTEXT);
       const contexts = lengthsToPlan(asked.contextLength ?? usual, 1024, maxPositions);
       const sizes = contexts.map((contextLength) => ({ contextLength }));
@@ -71,9 +83,9 @@ export const MEMORY_PLANNERS: {
   }),
   encoder: (files) => ({
     kind: 'encoder',
-    files,
-    plan({ inputLength }, facts, signal) {
-      const encoder = loadOn(paperDevice(withoutLimits(facts)), files);
+    ...weightsOf(files),
+    plan({ inputLength, form }, facts, signal) {
+      const encoder = loadOn(paperDevice(withoutLimits(facts)), files, 'stored');
       const { maxPositions } = encoder;
       if (inputLength !== undefined && inputLength > maxPositions) {
         throw new RequestError(
@@ -89,14 +101,14 @@ export const MEMORY_PLANNERS: {
       const textLength = Math.min(longest, SHORT_TEXT);
       const texts = Math.floor(Math.min(encoderBudget(facts), most) / textLength);
       if (texts > 1) sizes.push({ texts, textLength });
-      return planEach(sizes, signal, (size) => planEncoder(files, size, facts));
+      return planEach(sizes, signal, (size) => planEncoder(files, { ...size, form }, facts));
     },
   }),
   seq2seq: (files) => ({
     kind: 'seq2seq',
-    files,
+    ...weightsOf(files),
     plan(asked, facts, signal) {
-      const { encoder, decoder } = loadOn(paperDevice(withoutLimits(facts)), files);
+      const { encoder, decoder } = loadOn(paperDevice(withoutLimits(facts)), files, 'stored');
       const contextLength = asked.contextLength ?? Math.min(decoder.maxPositions, DEFAULT_OUTPUT);
       const usual = Math.min(encoder.maxPositions, DEFAULT_INPUT);
       const longest = Math.min(encoder.maxPositions, LONGEST);
@@ -158,11 +170,11 @@ async function unlessTooLarge(outcome: Promise<Outcome>): Promise<Outcome> {
 /** Up to the first step. */
 async function planDecoder(
   files: OpenedModel<Decoder>,
-  asked: AskedSizes,
+  asked: AskedPlan,
   facts: DeviceFacts,
 ): Promise<Outcome> {
   const device = paperDevice(facts);
-  const decoder = loadOn(device, files);
+  const decoder = loadOn(device, files, asked.form);
   const limits = resolveLimits(asked, decoder, facts);
   const generator = new Generator(device, decoder, limits);
   await generator.prepare();
@@ -175,12 +187,12 @@ async function planDecoder(
 /** Up to the first step of a request with the longest input. */
 async function planSeq2Seq(
   files: OpenedModel<Seq2SeqModel>,
-  asked: AskedSizes,
+  asked: AskedPlan,
   facts: DeviceFacts,
 ): Promise<Outcome> {
   let onSubmit = (): void => undefined;
   const device = paperDevice(facts, () => onSubmit());
-  const model = loadOn(device, files);
+  const model = loadOn(device, files, asked.form);
   const limits = resolveLimits(asked, model.decoder, facts, model.encoder);
   const { contextLength, inputLength } = limits;
   const generator = new Generator(device, model, limits);
@@ -215,11 +227,12 @@ function submitOne(
 /** Up to the first step, with what is returned where nothing else is asked for. */
 async function planEncoder(
   files: OpenedModel<EncoderModel>,
-  { texts, textLength }: { readonly texts: number; readonly textLength: number },
+  asked: { readonly texts: number; readonly textLength: number; readonly form: WeightChoice },
   facts: DeviceFacts,
 ): Promise<Outcome> {
+  const { texts, textLength, form } = asked;
   const device = paperDevice(facts);
-  const encoder = loadOn(device, files);
+  const encoder = loadOn(device, files, form);
   const runner = new EncoderRunner(device, encoder, DEFAULT_IN_FLIGHT);
   await runner.prepare();
   const batch = Array.from({ length: texts }, () => ({ ids: zeros(textLength) }));
@@ -232,8 +245,22 @@ function defaultTask(encoder: EncoderModel): EncoderTask {
   return planEncoding({}, { ...encoder, architecture: '', sentence: undefined }).task;
 }
 
-function loadOn<Model>(device: Device, { config, family, checkpoint }: OpenedModel<Model>): Model {
-  return family.load(config, new WeightScope(new WeightLoader(device, checkpoint)));
+function weightsOf<Model>(
+  files: OpenedModel<Model>,
+): Pick<MemoryPlanner, 'files' | 'chooseForm' | 'weightBytes'> {
+  return {
+    files,
+    chooseForm: (option, facts) => formDecision(files, option)(facts),
+    weightBytes: (form) => sizeWeights(files, form).bytes,
+  };
+}
+
+function loadOn<Model>(
+  device: Device,
+  { config, family, checkpoint }: OpenedModel<Model>,
+  form: WeightChoice,
+): Model {
+  return family.load(config, new WeightScope(new WeightLoader(device, checkpoint, form)));
 }
 
 /** The same device with room for any tensor, to read a model that may not fit the real one. */

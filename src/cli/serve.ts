@@ -11,6 +11,10 @@ import {
   locateModel,
   MODEL_HELP,
   modelName,
+  SPECULATION_OPTION,
+  speculationValue,
+  WEIGHTS_OPTION,
+  weightsValue,
 } from './model.ts';
 import { isLoopback } from './serve/access.ts';
 import { type AnsweredRequest, ApiServer, type ApiServerOptions } from './serve/api_server.ts';
@@ -38,6 +42,8 @@ const OPTIONS = {
     help: 'site whose pages may use the server, e.g. http://localhost:5173; * is all',
   },
   ...CONTEXT_OPTIONS,
+  ...WEIGHTS_OPTION,
+  ...SPECULATION_OPTION,
   ...GPU_OPTIONS,
 } as const;
 
@@ -55,7 +61,7 @@ export const serveCommand: Command = defineCommand({
   ],
   arguments: { min: 1, max: 1 },
   async run(values, [model = ''], terminal) {
-    const limits = contextValues(values);
+    const settings = { ...contextValues(values), ...weightsValue(values.weights) };
     const adapter = adapterValue(values.adapter);
     const options: ApiServerOptions = {
       model: values['model-name'] ?? (await modelName(model)),
@@ -73,7 +79,8 @@ export const serveCommand: Command = defineCommand({
       const source = await locateModel(model);
       await checkKind('serve', model, source, ['decoder'], signal);
       const gpu = await openGpu(adapter);
-      engine = await Engine.load(source, { ...limits, gpu, signal });
+      const speculation = await speculationValue(values.speculation);
+      engine = await Engine.load(source, { ...settings, ...speculation, gpu, signal });
       server.use(engine);
       terminal.err(await remarks(engine, options));
       terminal.out(`${server.url}\n`);

@@ -1,8 +1,10 @@
 /** What an engine offers, how it is loaded, and what it tells of itself. @module */
 import type { OpenDeviceOptions } from '../gpu/device.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
+import type { FormSize, WeightChoice, WeightOption } from '../weights/forms.ts';
 import type { HttpOptions } from '../weights/sources/http.ts';
 import type { EngineLimits } from './limits.ts';
+import type { SpeculationOption } from './speculation_options.ts';
 import type {
   ChatCompletion,
   ChatCompletionChunk,
@@ -90,6 +92,19 @@ export interface LocalLoadOptions extends EngineLimits, OpenDeviceOptions {
    * seen with these shaders in this version of the browser, `always`, or `never`. Default `auto`.
    */
   readonly selfTest?: 'auto' | 'always' | 'never';
+  /**
+   * What weight matrices are stored in: `f32`, `f16`, integers of 8 (`q8`) or 4 bits (`q4`; embeddings and heads 8) with
+   * an f16 scale for every 32, or `auto`: as in the files where that fits in half of the memory, as far as that is
+   * known, else `q8`, else `q4`. Default `auto`. `stats().model.weights` tells what it came to.
+   */
+  readonly weights?: WeightOption;
+  /**
+   * Whether kernels are measured against each other with the model's sizes, for up to two seconds, and the fastest used:
+   * `auto` on a GPU where this origin has not done so yet, `always` on every adapter at every load; default `auto`.
+   */
+  readonly tune?: 'auto' | 'always' | 'never';
+  /** Whether several tokens are guessed and verified at once, and how; default `off`. */
+  readonly speculation?: SpeculationOption;
   /** Jinja template to use instead of the repository's own. */
   readonly chatTemplate?: string;
   /** Request headers (such as `Authorization` for gated repositories) and `fetch` to use. */
@@ -140,6 +155,7 @@ export interface EngineStats {
     readonly vocab: number;
     /** Most tokens of a prompt and its reply together. */
     readonly contextLength: number;
+    readonly weights: WeightsReport;
     /** Whether `chat.completions` works without a template of the caller's. */
     readonly hasChatTemplate: boolean;
     /** What requests get that leave these options out: from the model's generation_config.json. */
@@ -189,6 +205,10 @@ export interface EngineStats {
     readonly cachedTokens: number;
     readonly generatedTokens: number;
     readonly preemptions: number;
+    /** Tokens that `speculation` guessed, those that were right, and how often several were verified at once. */
+    readonly draftedTokens: number;
+    readonly acceptedTokens: number;
+    readonly verifications: number;
   };
   readonly pipelines: number;
   /** Thread the engine runs in; `page` in Node, too. */
@@ -196,6 +216,30 @@ export interface EngineStats {
   /** Times a lost device was replaced. */
   readonly recoveries: number;
   readonly selfTest: SelfTestReport;
+  readonly tuning: TuningReport;
+}
+
+/** What weights are stored in. */
+export interface WeightsReport {
+  /** `stored`: each matrix as in its file. */
+  readonly form: WeightChoice;
+  /** Why it was taken. */
+  readonly reason: string;
+  /**
+   * How many matrices are in each form, and their bytes: not all in the one above, since routers, learned positions and,
+   * of integers, matrices whose rows are no multiple of 32 stay as in the file.
+   */
+  readonly matrices: Readonly<Record<string, FormSize>>;
+}
+
+/** Which kernels were measured to be the fastest on this adapter. */
+export interface TuningReport {
+  /** `partial` if the time was up before all was measured; `skipped` if `tune` is `never`, or `auto` on a software adapter. */
+  readonly status: 'complete' | 'partial' | 'skipped';
+  /** Name of the fastest variant by what it is for, such as `matmul q4 1536x576, 1 rows`; others use a fixed choice. */
+  readonly chosen: Readonly<Record<string, string>>;
+  /** Time spent on it by this engine, in milliseconds. */
+  readonly elapsedMs: number;
 }
 
 /** What the check of the kernels on this adapter found. */

@@ -2,6 +2,7 @@ import { ENCODERS } from '../models/encoders.ts';
 import type { DecodeOptions, EncodeOptions, Tokenizer } from '../tokenizer/tokenizer.ts';
 import { DisposedError } from '../util/errors.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
+import type { WeightsReport } from './api.ts';
 import type {
   Encoder,
   EncoderInput,
@@ -22,6 +23,7 @@ import {
   type EncoderFacts,
 } from './encoding_plan.ts';
 import type { KernelCheck } from './kernel_check.ts';
+import type { Tuner } from './tuner.ts';
 import { encoderBudget } from './limits.ts';
 import { loadTokenizerIfAny, type ModelFiles } from './model.ts';
 import { describePlacement, openFrom, placeModel } from './place.ts';
@@ -36,6 +38,8 @@ interface EncoderParts {
   readonly queue: EncoderQueue;
   readonly limits: EncoderLimits;
   readonly kernels: KernelCheck;
+  readonly tuner: Tuner;
+  readonly weights: WeightsReport;
 }
 
 /** An encoder in this thread. */
@@ -58,15 +62,16 @@ export class LocalEncoder implements Encoder {
       loadTokenizerIfAny(source, signal),
       readSentenceConfig(source, signal),
     ]);
-    return placeModel(files, placing, async ({ device, model, recovery, kernels }) => {
+    return placeModel(files, placing, async (placement) => {
+      const { device, model, kernels, tuner, weights } = placement;
       const { tokenBudget = encoderBudget(device.facts), maxInFlight = 2 } = options;
       const limits = { tokenBudget, maxInFlight };
       const queue = new EncoderQueue(device, model, limits);
-      await queue.prepare(recovery);
+      await queue.prepare(placement);
       const { outputs, vocab, tokenTypes, maxPositions } = model;
       const architecture = files.config.architecture() ?? files.modelType;
       const facts = { outputs, vocab, tokenTypes, maxPositions, architecture, sentence };
-      return new LocalEncoder({ files, facts, tokenizer, queue, limits, kernels });
+      return new LocalEncoder({ files, facts, tokenizer, queue, limits, kernels, tuner, weights });
     });
   }
 
@@ -111,7 +116,7 @@ export class LocalEncoder implements Encoder {
   }
 
   async stats(): Promise<EncoderStats> {
-    const { files, facts, queue, kernels } = this.#alive();
+    const { files, facts, queue, kernels, tuner, weights } = this.#alive();
     const { device, model } = queue;
     const { name, modelType, parameters } = files;
     const { sentence } = facts;
@@ -121,6 +126,7 @@ export class LocalEncoder implements Encoder {
         name,
         modelType,
         parameters,
+        weights,
         vocab: facts.vocab,
         dim: model.dim,
         maxTokens: finiteOrNull(facts.maxPositions),
@@ -133,7 +139,7 @@ export class LocalEncoder implements Encoder {
         outputs: [...namedOutputs(facts.outputs).keys()],
         ...(model.labels !== undefined && { labels: model.labels }),
       },
-      ...describePlacement(device, kernels),
+      ...describePlacement(device, { kernels, tuner }),
       requests: { running: queue.numRunning, waiting: queue.numWaiting },
       totals: { steps, dispatches, texts: sequences, tokens },
       recoveries: queue.recoveries,

@@ -1,6 +1,6 @@
 /** What an encoder offers, and how it is loaded. @module */
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
-import type { EngineStats, LoadOptions, LocalLoadOptions } from './api.ts';
+import type { EngineStats, LoadOptions, LocalLoadOptions, WeightsReport } from './api.ts';
 import type { EngineLimits } from './limits.ts';
 
 /** A model that turns texts into vectors and labels, such as BERT, on the GPU. Made by `Encoder.load`. */
@@ -112,6 +112,7 @@ export interface EncoderStats extends Pick<
     readonly name: string;
     readonly modelType: string;
     readonly parameters: number;
+    readonly weights: WeightsReport;
     readonly vocab: number;
     /** Numbers in a hidden state. */
     readonly dim: number;

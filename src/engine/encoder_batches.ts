@@ -129,6 +129,12 @@ export class EncoderBatches {
     };
   }
 
+  /** Has everything recorded anew when it is needed next. Nothing may be running. */
+  forget(): void {
+    for (const { state } of this.#batches.values()) state.dispose();
+    this.#batches.clear();
+  }
+
   #batchesFor(batch: readonly EncoderSequence[], task: EncoderTask): Batches {
     const count = batch.reduce((sum, { ids }) => sum + ids.length, 0);
     const selectedCount = batch.reduce((sum, { positions }) => sum + (positions?.length ?? 0), 0);

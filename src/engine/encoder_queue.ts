@@ -4,8 +4,7 @@ import { DeviceLimitError, type QuernError } from '../util/errors.ts';
 import type { EncoderTask } from './encoder_batches.ts';
 import { EncoderRunner, type EncoderResult } from './encoder_runner.ts';
 import type { EncoderSequence } from './encoder_state.ts';
-import type { Recovery } from './recovery.ts';
-import { Residency, type Residence, type RunnerTotals } from './residency.ts';
+import { Residency, type Care, type Residence, type RunnerTotals } from './residency.ts';
 
 /** A sequence to encode, and whom to tell. */
 export interface EncoderJob {
@@ -60,8 +59,8 @@ export class EncoderQueue {
    * @throws {OutOfMemoryError} if the GPU could not grant the memory
    * @throws {ShaderError} if a shader does not compile
    */
-  prepare(recovery?: Recovery<EncoderModel>): Promise<void> {
-    return this.#residency.prepare(recovery);
+  prepare(care?: Care<EncoderModel>): Promise<void> {
+    return this.#residency.prepare(care);
   }
 
   get device(): Device {
@@ -76,6 +75,11 @@ export class EncoderQueue {
   /** What an output is: one of the model's, or a pooled one. @throws {RangeError} if there is none of this name */
   output(name: string): EncoderOutput {
     return this.#residency.runner.output(name);
+  }
+
+  /** The runner on the present device. */
+  get runner(): EncoderRunner {
+    return this.#residency.runner;
   }
 
   get recoveries(): number {

@@ -6,6 +6,7 @@ import { nextPowerOfTwo } from '../util/arith.ts';
 import { EncoderBatches, type EncoderTask } from './encoder_batches.ts';
 import type { EncoderSequence } from './encoder_state.ts';
 import type { RunnerTotals, StepRunner } from './residency.ts';
+import { bidirectionalWork, type RunStep } from './run_step.ts';
 
 /** What came of one sequence, by output: f32 [rows, size], rows being its tokens, those asked for, or one. */
 export type EncoderResult = ReadonlyMap<string, Float32Array<ArrayBuffer>>;
@@ -17,6 +18,7 @@ export class EncoderRunner implements StepRunner {
   readonly #maxInFlight: number;
   #ring: ReadbackRing | undefined;
   #ringBytes = 0;
+  #lastStep: (() => RunStep) | undefined;
   #steps = 0;
   #dispatches = 0;
 
@@ -25,6 +27,11 @@ export class EncoderRunner implements StepRunner {
     this.#device = device;
     this.#batches = new EncoderBatches(device, encoder);
     this.#maxInFlight = maxInFlight;
+  }
+
+  /** The batch that was submitted last; for measurements. */
+  get lastStep(): RunStep | undefined {
+    return this.#lastStep?.();
   }
 
   get totals(): RunnerTotals {
@@ -46,6 +53,10 @@ export class EncoderRunner implements StepRunner {
     const task = { outputs: ['last_hidden_state'], selects: false };
     await this.#batches.prepare([{ ids: [0, 0] }], task);
     await this.#device.settled();
+  }
+
+  forget(): void {
+    this.#batches.forget();
   }
 
   /**
@@ -77,6 +88,8 @@ export class EncoderRunner implements StepRunner {
     const encoder = gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
     this.#dispatches += recording.replay(pass, counts);
+    const lengths = batch.map(({ ids }) => ids.length);
+    this.#lastStep = () => ({ recording, work: bidirectionalWork(counts, lengths) });
     this.#steps += 1;
     pass.end();
     const read = this.#ringFor(totalBytes).copy(encoder, ...ranges);

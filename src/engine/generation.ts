@@ -62,6 +62,8 @@ export interface GenerationHandle {
   readonly cachedTokens: number;
   /** When its first step was submitted, as `performance.now()` counts; undefined before. */
   readonly startedAtMs: number | undefined;
+  /** Tokens that were drafted, and those of them that the model sampled too. */
+  readonly drafts: { readonly drafted: number; readonly accepted: number };
   /** Ends it now; nothing is reported any more. Does nothing if it has ended. */
   end(): void;
 }

@@ -4,7 +4,7 @@ import { ropeLength, type RopeConfig } from '../nn/rope.ts';
 import { DisposedError, RequestError, type QuernError } from '../util/errors.ts';
 import type { EngineStats } from './api.ts';
 import type { BeamGroup, Request } from './core/request.ts';
-import type { SamplingParams } from './core/sampling.ts';
+import { usesHistory, type SamplingParams } from './core/sampling.ts';
 import type { ScheduledStep, StepEntry } from './core/scheduled_step.ts';
 import { Scheduler } from './core/scheduler.ts';
 import {
@@ -15,9 +15,11 @@ import {
   type GenerativeModel,
   type Prompt,
 } from './generation.ts';
+import { DraftingRunner } from './drafting_runner.ts';
+import { Guessing, schedulerOptions, type DraftModel } from './guessing.ts';
 import type { ResolvedLimits } from './limits.ts';
-import type { PlacedModel, Recovery } from './recovery.ts';
-import { Residency, type Residence } from './residency.ts';
+import type { PlacedModel } from './recovery.ts';
+import { Residency, type Care, type Residence } from './residency.ts';
 import { Runner } from './runner.ts';
 import type { EntryResult } from './step_results.ts';
 import type { BeamRules } from './step_state.ts';
@@ -36,6 +38,15 @@ type Purpose =
 interface Active {
   readonly purpose: Purpose;
   startedAtMs: number | undefined;
+  /** Tokens that were handed on: with drafts more may be known when a stop string ends it. */
+  numTokens: number;
+}
+
+/** A submitted step. */
+interface Outstanding {
+  readonly step: ScheduledStep;
+  readonly startMs: number;
+  readonly results: Promise<readonly EntryResult[]>;
 }
 
 /**
@@ -46,7 +57,8 @@ interface Active {
  */
 export class Generator {
   readonly #scheduler: Scheduler;
-  readonly #residency: Residency<GenerativeModel, Runner>;
+  readonly #residency: Residency<GenerativeModel, Runner | DraftingRunner>;
+  readonly #guessing: Guessing;
   /** By request; all beams of a search have the same. */
   readonly #active = new Map<Request, Active>();
   readonly #totals = {
@@ -54,35 +66,30 @@ export class Generator {
     cachedTokens: 0,
     generatedTokens: 0,
     preemptions: 0,
+    draftedTokens: 0,
+    acceptedTokens: 0,
   };
-
   #encoderTokens = 0;
 
   /**
    * @param device - disposed by {@link dispose}, or when it is lost
    * @throws {DeviceLimitError} if the device cannot hold the KV cache
    */
-  constructor(device: Device, model: GenerativeModel, limits: ResolvedLimits) {
-    const { window } = decoderOf(model).kv;
-    this.#scheduler = new Scheduler({
-      numBlocks: limits.pages,
-      pageSize: limits.pageSize,
-      contextLength: limits.contextLength,
-      window,
-      maxSequences: limits.maxSequences,
-      tokenBudget: limits.tokenBudget,
-      maxInFlight: limits.maxInFlight,
-      ...('decoder' in model && {
-        maxEncoderInput: limits.inputLength,
-        encoderBudget: limits.encoderBudget,
-      }),
-    });
-    this.#residency = new Residency<GenerativeModel, Runner>(
-      { device, model },
+  constructor(
+    device: Device,
+    model: GenerativeModel,
+    limits: ResolvedLimits,
+    drafting: DraftModel = {},
+  ) {
+    this.#guessing = new Guessing(limits, drafting);
+    this.#scheduler = new Scheduler(schedulerOptions(limits, model), this.#guessing.speculation);
+    this.#residency = new Residency<GenerativeModel, Runner | DraftingRunner>(
+      { device, model, draft: drafting.draft },
       {
         settle: (placed) => this.#settle(placed, limits),
         onLost: () => {
           this.#scheduler.startOver();
+          this.#guessing.clear();
           for (const { purpose } of this.#active.values()) {
             if (purpose.kind === 'beams') purpose.candidates.clear();
           }
@@ -94,13 +101,13 @@ export class Generator {
   }
 
   /**
-   * Compiles all that steps need. A device that is lost later is replaced, if `recovery` is given.
+   * Compiles all that steps need. A device that is lost later is replaced, if `care` says how.
    *
    * @throws {OutOfMemoryError} if the GPU could not grant the memory
    * @throws {ShaderError} if a shader does not compile
    */
-  prepare(recovery?: Recovery<GenerativeModel>): Promise<void> {
-    return this.#residency.prepare(recovery);
+  prepare(care?: Care<GenerativeModel>): Promise<void> {
+    return this.#residency.prepare(care);
   }
 
   get scheduler(): Pick<
@@ -112,7 +119,8 @@ export class Generator {
 
   /** The runner on the present device. */
   get runner(): Runner {
-    return this.#residency.runner;
+    const { runner } = this.#residency;
+    return runner instanceof DraftingRunner ? runner.target : runner;
   }
 
   /** The device; while a lost one is being replaced, still that, without any memory. */
@@ -130,7 +138,13 @@ export class Generator {
    * their blocks for a while.
    */
   get totals(): EngineStats['totals'] {
-    return { ...this.#residency.totals, ...this.#totals };
+    const { verifications } = this.#guessing;
+    return { ...this.#residency.totals, ...this.#totals, verifications };
+  }
+
+  /** Whether tokens of sequences may be guessed. */
+  get speculates(): boolean {
+    return this.#guessing.speculation !== undefined;
   }
 
   /** Tokens of encoders' inputs, of the sequences that have ended. */
@@ -156,6 +170,8 @@ export class Generator {
       maxTokens,
       stopIds,
       isReactive: 'at' in sampling && sampling.isReactive,
+      // Penalties count what was sampled per sequence, not per draft.
+      speculates: !('at' in sampling) && !usesHistory(sampling),
       ...(cacheSalt !== undefined && { cacheSalt, cacheLimit: cacheSalt }),
     });
     return this.#activate([request], { kind: 'tokens', generation }, () => {
@@ -196,7 +212,7 @@ export class Generator {
   }
 
   #activate(requests: readonly Request[], purpose: Purpose, end: () => void): GenerationHandle {
-    const active: Active = { purpose, startedAtMs: undefined };
+    const active: Active = { purpose, startedAtMs: undefined, numTokens: 0 };
     for (const request of requests) this.#active.set(request, active);
     this.#residency.start();
     const [first] = requests;
@@ -207,6 +223,9 @@ export class Generator {
       get startedAtMs() {
         return active.startedAtMs;
       },
+      get drafts() {
+        return { drafted: first?.numDrafted ?? 0, accepted: first?.numAccepted ?? 0 };
+      },
       end: () => {
         if (first === undefined || !this.#active.has(first)) return;
         this.#retire(requests);
@@ -216,9 +235,9 @@ export class Generator {
   }
 
   /** Steps until nothing is left to do, or the residence is no more. */
-  async #work(residence: Residence<GenerativeModel, Runner>): Promise<void> {
+  async #work(residence: Residence<GenerativeModel, Runner | DraftingRunner>): Promise<void> {
     const isLive = (): boolean => this.#residency.isLive(residence);
-    const outstanding: { step: ScheduledStep; results: Promise<readonly EntryResult[]> }[] = [];
+    const outstanding: Outstanding[] = [];
     while (isLive()) {
       const step = this.#scheduler.schedule();
       if (step === undefined) {
@@ -226,10 +245,11 @@ export class Generator {
         if (oldest === undefined) break;
         const results = await oldest.results;
         // What came back from a lost device is known to the scheduler no more.
-        if (isLive()) this.#complete(oldest.step, results);
+        if (isLive()) this.#complete(oldest, results);
         continue;
       }
-      this.#markStarted(step);
+      const startMs = performance.now();
+      this.#markStarted(step, startMs);
       const { results } = await residence.runner.submit(step, {
         samplingOf: (entry) => this.#samplingOf(entry),
         rulesOf: (request) => this.#rulesOf(request),
@@ -237,25 +257,30 @@ export class Generator {
         fillCrossTableRow: (request, row) => this.#scheduler.fillCrossTableRow(request, row),
       });
       results.catch(() => undefined); // reported when its turn comes
-      outstanding.push({ step, results });
+      outstanding.push({ step, startMs, results });
     }
   }
 
-  #complete(step: ScheduledStep, results: readonly EntryResult[]): void {
+  #complete({ step, startMs }: Outstanding, results: readonly EntryResult[]): void {
+    this.#guessing.measure(step, startMs);
     for (const [i, { request }] of step.entries.entries()) {
       const candidates = results[i]?.candidates;
       const purpose = this.#active.get(request)?.purpose;
       if (candidates === undefined || purpose?.kind !== 'beams') continue;
       purpose.candidates.set(request, candidates);
     }
-    const ids = results.map((result) => result?.sample?.token ?? 0);
-    const { events, rounds } = this.#scheduler.complete(step, ids);
-    for (const { request, finishReason } of events) {
-      const purpose = this.#active.get(request)?.purpose;
-      const result = results[step.entries.findIndex((entry) => entry.request === request)]?.sample;
-      if (purpose?.kind !== 'tokens' || result === undefined) continue;
+    const ids = results.map(({ samples = [] }) => samples.map(({ token }) => token));
+    const drafts = results.map((result, i) => result.drafts ?? step.entries[i]?.drafts ?? []);
+    const { events, rounds } = this.#scheduler.complete(step, ids, drafts);
+    for (const { request, sample, finishReason } of events) {
+      const active = this.#active.get(request);
+      const entry = step.entries.findIndex((candidate) => candidate.request === request);
+      const result = results[entry]?.samples?.[sample];
+      // A stop string may have ended it with an earlier token of this very step.
+      if (active?.purpose.kind !== 'tokens' || result === undefined) continue;
+      active.numTokens += 1;
       if (finishReason !== undefined) this.#retire([request]);
-      purpose.generation.onToken(result, finishReason);
+      active.purpose.generation.onToken(result, finishReason);
     }
     for (const group of rounds) this.#advance(group);
   }
@@ -279,6 +304,8 @@ export class Generator {
 
   #retire(requests: readonly Request[]): void {
     for (const [i, request] of requests.entries()) {
+      const isBeam = request.group !== undefined;
+      const { numTokens = 0 } = this.#active.get(request) ?? {};
       this.#active.delete(request);
       // Beams have one prompt.
       if (i === 0) {
@@ -287,7 +314,11 @@ export class Generator {
         this.#totals.cachedTokens += request.numCachedTokens;
         this.#totals.preemptions += request.numPreemptions;
       }
-      this.#totals.generatedTokens += request.tokens.length - request.numPrompt;
+      this.#totals.generatedTokens += isBeam
+        ? request.tokens.length - request.numPrompt
+        : numTokens;
+      this.#totals.draftedTokens += request.numDrafted;
+      this.#totals.acceptedTokens += request.numAccepted;
     }
   }
 
@@ -307,17 +338,18 @@ export class Generator {
     return purpose?.kind === 'beams' ? purpose.generation.rulesOf(request.tokens) : undefined;
   }
 
-  #markStarted(step: ScheduledStep): void {
+  #markStarted(step: ScheduledStep, nowMs: number): void {
     for (const { request } of step.entries) {
       const active = this.#active.get(request);
-      if (active !== undefined) active.startedAtMs ??= performance.now();
+      if (active !== undefined) active.startedAtMs ??= nowMs;
     }
   }
 
   /** Allocates what requests need beside the weights. */
-  #settle({ device, model }: PlacedModel<GenerativeModel>, limits: ResolvedLimits): Runner {
+  #settle(placed: PlacedModel<GenerativeModel>, limits: ResolvedLimits): Runner | DraftingRunner {
     const { tableWidth, crossTableWidth } = this.#scheduler;
-    return new Runner(device, model, limits, { tableWidth, crossTableWidth });
+    const widths = { tableWidth, crossTableWidth };
+    return this.#guessing.settle(new Runner(placed.device, placed.model, limits, widths), placed);
   }
 
   #fail(error: QuernError): void {

@@ -3,13 +3,14 @@ import type { KvDType } from '../kernels/kv_cache.ts';
 import type { Decoder, EncoderModel, Seq2SeqModel, TokenModel } from '../models/family.ts';
 import { WeightFileError } from '../util/errors.ts';
 import { divCeil, roundUp } from '../util/arith.ts';
+import type { WeightOption } from '../weights/forms.ts';
 import type { ModelSource } from '../weights/source.ts';
 import { GREEDY } from './core/sampling.ts';
 import { EncoderRunner } from './encoder_runner.ts';
 import type { Generation } from './generation.ts';
 import { Generator } from './generator.ts';
 import { resolveLimits } from './limits.ts';
-import { uploadModel, type ModelFiles } from './model.ts';
+import { uploadModel, type ModelFiles, type OpenedModel } from './model.ts';
 import { openAnyModel } from './open_any.ts';
 import {
   checkIds,
@@ -23,6 +24,7 @@ import {
   type TensorDifference,
 } from './reference_outputs.ts';
 import { greedyGeneration } from './seq2seq_sampling.ts';
+import { formDecision } from './weight_forms.ts';
 
 /** How a model directory compares with the reference outputs it holds. */
 export interface ParityReport {
@@ -46,6 +48,8 @@ export interface ParityOptions {
   readonly tolerance?: number;
   /** Default f32: differences are then those of the arithmetic. */
   readonly kvDtype?: KvDType;
+  /** What weights are stored in, as for loading; default: as in the files. */
+  readonly weights?: WeightOption;
   readonly signal?: AbortSignal;
 }
 
@@ -107,17 +111,19 @@ async function compareAny(
   options: ParityOptions,
 ): Promise<Comparison> {
   const { signal } = options;
+  const place = async <Model>(opened: OpenedModel<Model>): Promise<Model> => {
+    const weights = options.weights && formDecision(opened, options.weights)(device.facts).form;
+    return uploadModel(opened, device, { signal, weights });
+  };
   const compare = await openAnyModel<(expected: Reference) => Promise<Comparison>>(
     source,
     {
       decoder: (opened) => async (expected) =>
-        compareDecoder(device, await uploadModel(opened, device, { signal }), expected, options),
+        compareDecoder(device, await place(opened), expected, options),
       encoder: (opened) => async (expected) =>
-        compareEncoder(device, await uploadModel(opened, device, { signal }), expected),
-      seq2seq: (opened) => async (expected) => {
-        const model = await uploadModel(opened, device, { signal });
-        return compareSeq2Seq(device, model, opened, expected, options);
-      },
+        compareEncoder(device, await place(opened), expected),
+      seq2seq: (opened) => async (expected) =>
+        compareSeq2Seq(device, await place(opened), opened, expected, options),
     },
     signal,
   );

@@ -4,10 +4,10 @@ import type { Device } from '../gpu/device.ts';
 import { shaderHash } from '../gpu/kernel.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
 import { selfTest } from '../kernels/self_test.ts';
+import type { WeightForm } from '../kernels/matrix.ts';
 import { MODEL_TASKS, type ModelTask } from '../kernels/self_test_cases.ts';
 import { RequestError } from '../util/errors.ts';
 import { describeValue } from '../util/objects.ts';
-import type { Checkpoint } from '../weights/checkpoint.ts';
 import type { SelfTestReport } from './api.ts';
 
 const MODES = ['auto', 'always', 'never'] as const;
@@ -16,8 +16,6 @@ export interface KernelCheckOptions {
   readonly mode: (typeof MODES)[number];
   /** Opens one more device on the adapter of those to check. */
   readonly open: () => Promise<Device>;
-  /** The model's tensors, for the types of its weights. */
-  readonly tensors: Checkpoint['tensors'];
   readonly kvDtype?: KvDType | undefined;
   readonly tasks?: readonly ModelTask[];
 }
@@ -44,13 +42,17 @@ export class KernelCheck {
     return this.#report;
   }
 
-  /** Has `device` do without every kernel that is wrong on its adapter. Never rejects; an abort leaves it unfinished. */
-  async run(device: Device, signal?: AbortSignal): Promise<void> {
-    const { mode, open, tensors, kvDtype = 'f16', tasks = MODEL_TASKS } = this.#options;
+  /**
+   * Has `device` do without every kernel that is wrong on its adapter. Never rejects; an abort leaves it unfinished.
+   *
+   * @param forms - those that weights are stored in
+   */
+  async run(device: Device, forms: readonly WeightForm[], signal?: AbortSignal): Promise<void> {
+    const { mode, open, kvDtype = 'f16', tasks = MODEL_TASKS } = this.#options;
     if (mode === 'never') return;
     const startMs = performance.now();
     const version = shaderHash();
-    const needs = { weights: weightTypes(tensors), kv: kvDtype, tasks };
+    const needs = { weights: forms, kv: kvDtype, tasks };
     const known = mode === 'auto' ? await recallAdapter(device.facts, version) : undefined;
     const result = await selfTest(device.facts, open, needs, known, signal);
     const { checked, dropped, hasRun, isComplete } = result;
@@ -64,12 +66,4 @@ export class KernelCheck {
       elapsedMs: this.#report.elapsedMs + (hasRun ? performance.now() - startMs : 0),
     };
   }
-}
-
-/** Types that the loader may store matrices in: those of the files, or f32 where one is made of several types. */
-function weightTypes(tensors: Checkpoint['tensors']): readonly ('f32' | 'f16' | 'bf16')[] {
-  const stored = new Set<string>();
-  for (const { dtype, shape } of tensors.values()) if (shape.length > 1) stored.add(dtype);
-  const types = (['f32', 'f16', 'bf16'] as const).filter((type) => stored.has(type.toUpperCase()));
-  return types.length > 1 && !types.includes('f32') ? ['f32', ...types] : types;
 }

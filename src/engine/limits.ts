@@ -14,7 +14,7 @@ export interface EngineLimits {
   readonly contextLength?: number;
   /** Tokens the KV cache holds for all requests and reusable prefixes; default: two contexts. */
   readonly kvTokens?: number;
-  /** Element type of the KV cache, default f16. */
+  /** Element type of the KV cache, default f16; q8, with a scale for each token and head, takes about half of that. */
   readonly kvDtype?: KvDType;
   /** Tokens per page of the KV cache, default 16. Prefixes are shared in whole pages. */
   readonly pageSize?: number;
@@ -48,6 +48,10 @@ export interface ResolvedLimits {
   readonly kvDtype: KvDType;
   readonly pageSize: number;
   readonly maxSequences: number;
+  /** Sequences in a step, where each draft of a token counts as one; at least `maxSequences`. */
+  readonly maxRows: number;
+  /** Tokens of a request that are drafted at a time; 0 without speculation. */
+  readonly maxDrafts: number;
   readonly tokenBudget: number;
   readonly maxInFlight: number;
   readonly measureGpuTime: boolean;
@@ -118,6 +122,8 @@ export function resolveLimits(
     kvDtype,
     pageSize,
     maxSequences,
+    maxRows: maxSequences,
+    maxDrafts: 0,
     tokenBudget,
     maxInFlight,
     measureGpuTime: limits.measureGpuTime ?? false,

@@ -6,6 +6,7 @@ import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer.ts';
 import { ConfigError, TokenizerError } from '../util/errors.ts';
 import { isRecord } from '../util/objects.ts';
 import { openCheckpoint, type Checkpoint } from '../weights/checkpoint.ts';
+import type { WeightChoice } from '../weights/forms.ts';
 import { WeightLoader } from '../weights/loader.ts';
 import { WeightScope } from '../weights/scope.ts';
 import { readJson, readText, type ModelSource } from '../weights/source.ts';
@@ -29,6 +30,8 @@ export interface GenerationDefaults {
 }
 
 export interface LoadModelOptions {
+  /** What matrices are stored in; default: as in the files. */
+  readonly weights?: WeightChoice | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
 }
@@ -68,6 +71,8 @@ export interface ModelFiles {
 /** A model whose files have been found and checked. Nothing of it is on a GPU. */
 export interface OpenedModel<Model> extends ModelFiles {
   readonly family: Family<Model>;
+  /** Makes the weights up in place of those of the checkpoint; for measurements. */
+  readonly makeUp?: (device: Device) => Promise<Model>;
 }
 
 /**
@@ -123,13 +128,14 @@ export async function openAs<K extends ModelKind>(
  * @throws `signal.reason` when aborted
  */
 export async function uploadModel<Model>(
-  { config, family, checkpoint }: OpenedModel<Model>,
+  { config, family, checkpoint, makeUp }: OpenedModel<Model>,
   device: Device,
-  { signal, onProgress }: LoadModelOptions = {},
+  { weights, signal, onProgress }: LoadModelOptions = {},
 ): Promise<Model> {
-  const loader = new WeightLoader(device, checkpoint);
+  if (makeUp !== undefined) return makeUp(device);
+  const loader = new WeightLoader(device, checkpoint, weights);
   const model = family.load(config, new WeightScope(loader));
-  await loader.upload({
+  await loader.upload(device, {
     ...(signal && { signal }),
     onProgress: (progress) => onProgress?.({ phase: 'weights', ...progress }),
   });

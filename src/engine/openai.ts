@@ -87,6 +87,11 @@ export interface Usage {
   readonly total_tokens: number;
   /** Prompt tokens whose keys and values were still in the cache. */
   readonly prompt_tokens_details: { readonly cached_tokens: number };
+  /** Of an engine with `speculation`: tokens that were guessed, rightly and wrongly. */
+  readonly completion_tokens_details?: {
+    readonly accepted_prediction_tokens: number;
+    readonly rejected_prediction_tokens: number;
+  };
   readonly timings: Timings;
 }
 

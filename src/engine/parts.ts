@@ -1,16 +1,18 @@
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import type { EngineStats } from './api.ts';
+import type { EngineStats, WeightsReport } from './api.ts';
 import type { Generator } from './generator.ts';
 import type { KernelCheck } from './kernel_check.ts';
 import type { GenerationDefaults, ModelFiles } from './model.ts';
 import type { ResolvedLimits } from './limits.ts';
 import type { ResolvedParams } from './params.ts';
+import type { Tuner } from './tuner.ts';
 
 /** What is known of a loaded model, whatever device it is on. */
 export interface ModelFacts extends Pick<ModelFiles, 'name' | 'modelType' | 'parameters'> {
   readonly layers: number;
   readonly vocab: number;
   readonly defaults: GenerationDefaults;
+  readonly weights: WeightsReport;
 }
 
 /** What a loaded engine is made of. Only the generator holds a device, because it may get another. */
@@ -20,6 +22,7 @@ export interface EngineParts {
   readonly generator: Generator;
   readonly limits: ResolvedLimits;
   readonly kernels: KernelCheck;
+  readonly tuner: Tuner;
 }
 
 /** What a snapshot tells of a generator. */

@@ -8,6 +8,10 @@ import { messageOf } from './failure.ts';
 export interface PlacedModel<Model> {
   readonly device: Device;
   readonly model: Model;
+  /** A smaller model on the same device that guesses what the other says. */
+  readonly draft?: Model | undefined;
+  /** Measures what has been recorded on the device; see `Tuner.run`. Absent: nothing is measured. */
+  readonly tune?: ((signal?: AbortSignal) => Promise<boolean>) | undefined;
 }
 
 export interface RecoveryOptions<Model> {

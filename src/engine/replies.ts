@@ -40,6 +40,7 @@ interface Reply {
 /** The replies to one request: token ids to text, stop strings, and what it all took. */
 export class Replies {
   readonly #params: ResolvedParams;
+  readonly #speculates: boolean;
   readonly #sink: RepliesSink;
   readonly #replies: readonly Reply[];
   readonly #startMs: number = performance.now();
@@ -66,6 +67,7 @@ export class Replies {
   ) {
     signal?.throwIfAborted();
     this.#params = params;
+    this.#speculates = generator.speculates;
     this.#sink = sink;
     const choices = prompts.flatMap((prompt) => Array.from({ length: params.n }, () => prompt));
     this.#replies = choices.map((prompt, index) => ({
@@ -155,7 +157,18 @@ export class Replies {
       completion_tokens: completionTokens,
       total_tokens: promptTokens + completionTokens,
       prompt_tokens_details: { cached_tokens: cached },
+      ...(this.#speculates && { completion_tokens_details: this.#predictions() }),
       timings: this.#timings(promptTokens - cached, completionTokens - this.#replies.length),
+    };
+  }
+
+  #predictions(): NonNullable<Usage['completion_tokens_details']> {
+    const drafts = this.#replies.map(({ handle }) => handle?.drafts);
+    const accepted = drafts.reduce((sum, one) => sum + (one?.accepted ?? 0), 0);
+    const drafted = drafts.reduce((sum, one) => sum + (one?.drafted ?? 0), 0);
+    return {
+      accepted_prediction_tokens: accepted,
+      rejected_prediction_tokens: drafted - accepted,
     };
   }
 

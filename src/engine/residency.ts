@@ -10,6 +10,8 @@ export interface StepRunner {
   readonly totals: RunnerTotals;
   /** Compiles all that steps need. */
   prepare(): Promise<void>;
+  /** Has everything recorded anew when it is needed next. Nothing may be running. */
+  forget(): void;
 }
 
 /** What was run on a device. */
@@ -23,6 +25,11 @@ export interface RunnerTotals {
 /** What is on a device, and goes with it. */
 export interface Residence<Model, R extends StepRunner> extends PlacedModel<Model> {
   readonly runner: R;
+}
+
+/** How a residence is looked after. */
+export interface Care<Model> extends Pick<PlacedModel<Model>, 'tune'> {
+  readonly recovery?: Recovery<Model>;
 }
 
 /** What is done with a residence, told by {@link Residency} what becomes of it. */
@@ -66,13 +73,13 @@ export class Residency<Model, R extends StepRunner> {
   }
 
   /**
-   * Compiles all that steps need. A device that is lost later is replaced, if `recovery` is given.
+   * Compiles all that steps need, tunes it, and has a device that is lost later replaced, if `care` says how.
    *
    * @throws {OutOfMemoryError} if the GPU could not grant the memory
    * @throws {ShaderError} if a shader does not compile
    */
-  async prepare(recovery?: Recovery<Model>): Promise<void> {
-    await this.#residence.runner.prepare();
+  async prepare({ recovery, tune }: Care<Model> = {}): Promise<void> {
+    await prepareTuned(this.#residence.runner, tune);
     this.#recovery = recovery;
   }
 
@@ -190,7 +197,7 @@ export class Residency<Model, R extends StepRunner> {
   async #move(placed: PlacedModel<Model>, signal: AbortSignal): Promise<void> {
     const residence = await setUpOn(placed.device, signal, async () => {
       const runner = this.#resident.settle(placed);
-      await orAbort(runner.prepare(), signal);
+      await orAbort(prepareTuned(runner, placed.tune, signal), signal);
       return { ...placed, runner };
     });
     this.#lostTotals = sum(this.#lostTotals, this.#residence.runner.totals);
@@ -202,6 +209,17 @@ export class Residency<Model, R extends StepRunner> {
     this.#failure = error;
     this.#resident.onFailed(error);
   }
+}
+
+async function prepareTuned(
+  runner: StepRunner,
+  tune: PlacedModel<unknown>['tune'],
+  signal?: AbortSignal,
+): Promise<void> {
+  await runner.prepare();
+  if ((await tune?.(signal)) !== true) return;
+  runner.forget();
+  await runner.prepare();
 }
 
 function sum(a: RunnerTotals, b: RunnerTotals): RunnerTotals {

@@ -17,8 +17,10 @@ import type { Request } from './core/request.ts';
 import { GREEDY, usesHistory, type SamplingParams } from './core/sampling.ts';
 import type { ScheduledStep, StepEntry } from './core/scheduled_step.ts';
 import { EncoderBatches } from './encoder_batches.ts';
+import { countLastTokens } from './last_tokens.ts';
 import type { ResolvedLimits } from './limits.ts';
 import type { RunnerTotals, StepRunner } from './residency.ts';
+import { causalWork, type RunStep } from './run_step.ts';
 import type { TableWidths } from './step_regions.ts';
 import { BEAMS, SAMPLES, StepResults, type EntryResult } from './step_results.ts';
 import {
@@ -40,6 +42,14 @@ export interface StepSource extends TableRows {
   rulesOf(request: Request): BeamRules | undefined;
 }
 
+/** A step that has been encoded, but not submitted. */
+interface EncodedStep {
+  readonly planned: readonly PlannedEntry[];
+  readonly counts: Counts;
+  readonly recording: Recording;
+  readonly encoder: GPUCommandEncoder;
+}
+
 /**
  * Runs scheduled steps on the GPU: fills step state, replays the recording for the step's size, reads back ids.
  * Everything is allocated here, once; a step encodes one compute pass and creates no GPU object.
@@ -59,6 +69,7 @@ export class Runner implements StepRunner {
   readonly #capacities: readonly number[];
   /** By capacity, and whether there are beams. */
   readonly #recordings = new Map<string, Promise<Recording>>();
+  #lastStep: (() => RunStep) | undefined;
   #steps = 0;
   #dispatches = 0;
   readonly #timer: PassTimer | undefined;
@@ -89,7 +100,7 @@ export class Runner implements StepRunner {
     const history = [maxSequences, decoder.vocab];
     this.#memory = {
       history: device.createTensor('state', 'token history', 'u32', history),
-      lastTokens: device.createTensor('state', 'last tokens', 'u32', [maxSequences]),
+      lastTokens: device.createTensor('state', 'last tokens', 'u32', [countLastTokens(limits)]),
     };
     if ('decoder' in model) {
       this.#encoders = new EncoderBatches(device, model.encoder, {
@@ -103,6 +114,18 @@ export class Runner implements StepRunner {
       hasBeams: 'decoder' in model,
     });
     if (limits.measureGpuTime) this.#timer = PassTimer.create(device, maxInFlight + 1);
+  }
+
+  /** The step that was submitted last, without its encoder; for measurements. */
+  get lastStep(): RunStep | undefined {
+    return this.#lastStep?.();
+  }
+
+  /** Ids on the GPU; see last_tokens.ts. */
+  get lastTokens(): { readonly buffer: GPUBuffer; readonly offset: number } {
+    const { memory } = this.#memory.lastTokens;
+    if (memory.kind !== 'buffer') throw new TypeError('last tokens: not in a buffer');
+    return memory;
   }
 
   get totals(): RunnerTotals {
@@ -125,6 +148,11 @@ export class Runner implements StepRunner {
     await this.#device.settled();
   }
 
+  forget(): void {
+    this.#recordings.clear();
+    this.#encoders?.forget();
+  }
+
   async #prepareEncoder(): Promise<void> {
     const { inputLength } = this.#limits;
     const ids = Array.from({ length: inputLength }, () => 0);
@@ -141,13 +169,45 @@ export class Runner implements StepRunner {
   /**
    * Submits one step. The scheduler may change as soon as this returns: all that the step needs has been copied.
    *
+   * @param before - submits what the step needs
    * @returns when submitted, a promise of a result for each entry of the step; empty for those that do not sample
    * @throws {QuernError} if the device has failed
    */
   async submit(
     step: ScheduledStep,
     source: StepSource,
+    before?: () => Promise<void>,
   ): Promise<{ readonly results: Promise<readonly EntryResult[]> }> {
+    const encoded = await this.#encode(step, source, before);
+    const { planned, counts, recording, encoder } = encoded;
+    const readTime = this.#timer?.copy(encoder);
+    const readResults = this.#results.copy(encoder, recording, counts, planned, this.lastTokens);
+    this.#device.gpu.queue.submit([encoder.finish()]);
+    const timed = readTime?.().then((ms) => (this.#gpuMs += ms));
+    return { results: Promise.all([readResults(), timed]).then(([results]) => results) };
+  }
+
+  /**
+   * Submits one step of which nothing is read back.
+   *
+   * @param finish - encodes what comes after it in the same submission
+   * @throws {QuernError} if the device has failed
+   */
+  async run(
+    step: ScheduledStep,
+    source: StepSource,
+    finish: (encoder: GPUCommandEncoder) => void,
+  ): Promise<void> {
+    const { encoder } = await this.#encode(step, source);
+    finish(encoder);
+    this.#device.gpu.queue.submit([encoder.finish()]);
+  }
+
+  async #encode(
+    step: ScheduledStep,
+    source: StepSource,
+    before?: () => Promise<void>,
+  ): Promise<EncodedStep> {
     const { encodes } = step;
     const planned = step.entries.map((entry): PlannedEntry => {
       const { request } = entry;
@@ -170,25 +230,23 @@ export class Runner implements StepRunner {
     const hasBeams = planned.some(({ rules }) => rules !== undefined);
     const recording = await this.#recordingFor(step.numTokens, hasBeams);
     const encode = inputs.length > 0 ? await this.#encoders?.prepare(inputs, STORE) : undefined;
+    await before?.();
     this.#device.throwIfFailed();
 
     for (const { slot, words } of histories) this.#writeHistory(slot, words);
     this.#state.upload(step.numTokens);
     const encoding = encode?.((i, row) => row.set(crossRows[i] ?? []));
-    const { gpu } = this.#device;
-    const encoder = gpu.createCommandEncoder();
+    const encoder = this.#device.gpu.createCommandEncoder();
     const pass = encoder.beginComputePass(this.#timer?.pass);
     if (encoding !== undefined) {
       this.#dispatches += encoding.recording.replay(pass, encoding.counts);
     }
     this.#dispatches += recording.replay(pass, counts);
+    const { window } = this.#decoder.kv;
+    this.#lastStep = () => ({ recording, work: causalWork(counts, step.entries, window) });
     this.#steps += 1;
     pass.end();
-    const readTime = this.#timer?.copy(encoder);
-    const readResults = this.#results.copy(encoder, recording, counts, planned);
-    gpu.queue.submit([encoder.finish()]);
-    const timed = readTime?.().then((ms) => (this.#gpuMs += ms));
-    return { results: Promise.all([readResults(), timed]).then(([results]) => results) };
+    return { planned, counts, recording, encoder };
   }
 
   /**
@@ -245,7 +303,7 @@ export class Runner implements StepRunner {
     const key = `${capacity}${hasBeams ? ' with beams' : ''}`;
     let recording = this.#recordings.get(key);
     if (recording === undefined) {
-      const most = Math.min(capacity, this.#limits.maxSequences);
+      const most = Math.min(capacity, this.#limits.maxRows);
       const samples: Dim = { count: 'samples', capacity: most };
       recording = this.#record(capacity, { samples, hasBeams });
       recording.catch(() => this.#recordings.delete(key));

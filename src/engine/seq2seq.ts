@@ -5,6 +5,7 @@ import { DisposedError } from '../util/errors.ts';
 import type { ModelLocation } from '../weights/sources/resolve.ts';
 import { Generator } from './generator.ts';
 import type { KernelCheck } from './kernel_check.ts';
+import type { Tuner } from './tuner.ts';
 import { resolveLimits } from './limits.ts';
 import { failMissing, readTokenizer } from './model.ts';
 import { OptionReader, wrongInRequest } from './option_reader.ts';
@@ -29,6 +30,7 @@ interface Parts extends Seq2SeqFacts {
   readonly model: Omit<Seq2SeqStats['model'], 'inputLength' | 'contextLength'>;
   readonly generator: Generator;
   readonly kernels: KernelCheck;
+  readonly tuner: Tuner;
   readonly createStream: (options: DecodeOptions) => CreateTextStream;
 }
 
@@ -47,16 +49,17 @@ export class LocalSeq2Seq implements Seq2Seq {
   static async load(from: ModelLocation, options: LocalSeq2SeqOptions = {}): Promise<LocalSeq2Seq> {
     const { source, opened } = await openFrom(from, ENCODER_DECODERS, options);
     const tokenizer = await readTokenizer(source, undefined, options.signal);
-    return placeModel(opened, options, async ({ device, model, recovery, kernels }) => {
+    return placeModel(opened, options, async (placement) => {
+      const { device, model, kernels, tuner, weights } = placement;
       const { encoder, decoder } = model;
       const settings = settingsReader(opened, decoder.vocab);
       const limits = resolveLimits(options, decoder, device.facts, encoder);
       const generator = new Generator(device, model, limits);
-      await generator.prepare(recovery);
+      await generator.prepare(placement);
       const { name, modelType, parameters } = opened;
       const { layers } = decoder.kv;
       return new LocalSeq2Seq({
-        model: { name, modelType, parameters, layers, vocab: decoder.vocab },
+        model: { name, modelType, parameters, weights, layers, vocab: decoder.vocab },
         vocab: encoder.vocab,
         tokenizer: (): Tokenizer => tokenizer ?? failMissing(source),
         createStream: (options) => (startIds) =>
@@ -65,6 +68,7 @@ export class LocalSeq2Seq implements Seq2Seq {
         limits,
         generator,
         kernels,
+        tuner,
       });
     });
   }
@@ -112,10 +116,10 @@ export class LocalSeq2Seq implements Seq2Seq {
   }
 
   async stats(): Promise<Seq2SeqStats> {
-    const { model, generator, limits, kernels } = this.#alive();
+    const { model, generator, limits, kernels, tuner } = this.#alive();
     const { inputLength, contextLength } = limits;
     return {
-      ...describePlacement(generator.device, kernels),
+      ...describePlacement(generator.device, { kernels, tuner }),
       ...describeGenerator(generator, limits),
       model: { ...model, inputLength, contextLength },
       totals: { ...generator.totals, encoderTokens: generator.encoderTokens },

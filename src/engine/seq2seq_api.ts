@@ -1,6 +1,6 @@
 /** What an encoder-decoder offers, and how it is loaded. @module */
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
-import type { EngineStats, LoadOptions, LocalLoadOptions } from './api.ts';
+import type { EngineStats, LoadOptions, LocalLoadOptions, WeightsReport } from './api.ts';
 import type { Seq2SeqLimits } from './limits.ts';
 
 /** A model that turns one text into another, such as T5 or BART, on the GPU. Made by `Seq2Seq.load`. */
@@ -161,6 +161,7 @@ export interface Seq2SeqStats extends Omit<EngineStats, 'model' | 'totals'> {
     readonly name: string;
     readonly modelType: string;
     readonly parameters: number;
+    readonly weights: WeightsReport;
     readonly layers: number;
     readonly vocab: number;
     /** Most tokens of an input. */

@@ -44,7 +44,7 @@ export function stepFields(
   limits: ResolvedLimits,
   { tableWidth, crossTableWidth }: TableWidths,
 ): Readonly<Record<StepRegion, Field>> {
-  const { maxSequences, tokenBudget, contextLength, inputLength } = limits;
+  const { maxSequences, maxRows, tokenBudget, contextLength, inputLength } = limits;
   const u32 = (...shape: readonly number[]) => ({ dtype: 'u32', shape }) as const;
   const tiles = maxTiles(decoder.kv, { tokens: tokenBudget, sequences: maxSequences });
   // An encoder-decoder's rules can name each token of its texts, too.
@@ -52,13 +52,13 @@ export function stepFields(
   const maxRules = maxSequences * Math.min(decoder.vocab, texts + MAX_LOGIT_BIAS);
   return {
     counts: u32(8),
-    samplerRows: u32(maxSequences, SAMPLE_ROW_WORDS),
-    beamRows: u32(maxSequences, BEAM_ROW_WORDS),
-    sequences: u32(maxSequences, 4),
-    crossSequences: u32(maxSequences, 4),
-    sampleRows: u32(Math.max(maxSequences, tokenBudget)),
-    tables: u32(maxSequences, tableWidth),
-    crossTables: u32(maxSequences, Math.max(1, crossTableWidth)),
+    samplerRows: u32(maxRows, SAMPLE_ROW_WORDS),
+    beamRows: u32(maxRows, BEAM_ROW_WORDS),
+    sequences: u32(maxRows, 4),
+    crossSequences: u32(maxRows, 4),
+    sampleRows: u32(Math.max(maxRows, tokenBudget)),
+    tables: u32(maxRows, tableWidth),
+    crossTables: u32(maxRows, Math.max(1, crossTableWidth)),
     copies: u32(maxSequences, 2),
     tiles: u32(tiles, 2),
     positions: u32(tokenBudget),

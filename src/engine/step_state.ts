@@ -1,7 +1,12 @@
 import type { Device } from '../gpu/device.ts';
 import { StateBuffer } from '../gpu/state_buffer.ts';
 import { COUNT_NAMES, type Counts } from '../gpu/tensor.ts';
-import { chooseSplits, type AttentionState } from '../kernels/attention.ts';
+import {
+  chooseSplits,
+  splitLimits,
+  type AttentionState,
+  type SplitLimits,
+} from '../kernels/attention.ts';
 import { encodeBeamRow, type BeamState } from '../kernels/beam_candidates.ts';
 import { LAST_TOKEN } from '../kernels/embedding.ts';
 import { encodeSampleRow, type SampleState } from '../kernels/sample.ts';
@@ -10,13 +15,11 @@ import { RopeTable } from '../nn/rope.ts';
 import { addTiles } from './attention_tiles.ts';
 import type { Request } from './core/request.ts';
 import { usesHistory, type SamplingParams } from './core/sampling.ts';
-import type { ScheduledStep, StepEntry } from './core/scheduled_step.ts';
+import { countSamples, type ScheduledStep, type StepEntry } from './core/scheduled_step.ts';
 import { placesOf } from './encoder_state.ts';
+import { placeOfDraft, placeOfRow } from './last_tokens.ts';
 import type { ResolvedLimits } from './limits.ts';
 import { stepFields, type StepRegion as Region, type TableWidths } from './step_regions.ts';
-
-/** Workgroups that keep a GPU busy in the one-query attention; enough for discrete cards, harmless for others. */
-const TARGET_WORKGROUPS = 128;
 
 /** What the next tokens of a beam are chosen from. */
 export interface BeamRules {
@@ -49,6 +52,7 @@ export class StepState {
   readonly #decoder: Decoder;
   readonly #ropes: readonly RopeTable[];
   readonly #widths: TableWidths;
+  readonly #splitLimits: SplitLimits;
   /** Entries of the list of logit biases and of beams' rules in the step last filled. */
   #rules = 0;
 
@@ -58,6 +62,7 @@ export class StepState {
     this.#ropes = decoder.ropes.map((rope) => new RopeTable(rope));
     this.#widths = widths;
     this.#buffer = new StateBuffer<Region>(device, stepFields(decoder, limits, widths));
+    this.#splitLimits = splitLimits(device.facts, this.regions.sequences.words.length / 4);
   }
 
   get regions(): StateBuffer<Region>['regions'] {
@@ -111,26 +116,32 @@ export class StepState {
   ): Counts {
     const { sampleRows } = this.regions;
     this.#rules = 0;
+    let sequence = 0;
     let row = 0;
     let samples = 0;
     let longest = 0;
     let candidates = 0;
     let tiles = 0;
-    for (const [sequence, { entry, sampling, rules }] of planned.entries()) {
-      const { request, count, kvLength } = entry;
+    for (const { entry, sampling, rules } of planned) {
+      const { request } = entry;
       const crossLength = request.encoderInput?.length ?? 0;
-      this.#fillTables(request, sequence, tables);
-      this.regions.crossSequences.words.set([row, count, crossLength, 0], sequence * 4);
-      this.#fillTokens(entry, sequence, row);
-      tiles = this.#addTiles(tiles, sequence, count);
-      row += count;
-      if (count === 1) longest = Math.max(longest, kvLength, crossLength);
-      if (!entry.samples) continue;
-      sampleRows.words[samples] = row - 1;
+      for (const part of partsOf(entry)) {
+        const { start, count } = part;
+        this.#fillTables(request, sequence, tables);
+        this.regions.crossSequences.words.set([row, count, crossLength, 0], sequence * 4);
+        this.#fillTokens(entry, part, sequence, row);
+        tiles = this.#addTiles(tiles, sequence, count);
+        if (count === 1) longest = Math.max(longest, start + count, crossLength);
+        sequence += 1;
+        row += count;
+      }
+      const rows = countSamples(entry);
+      if (rows === 0) continue;
+      for (let i = 0; i < rows; i += 1) sampleRows.words[samples + i] = row - rows + i;
       this.#fillSampler(entry, sampling, samples);
       this.#fillBeam(rules, samples);
       if (sampling.topLogprobs !== undefined) candidates = 1;
-      samples += 1;
+      samples += rows;
     }
     for (const [i, { from, to }] of copies.entries()) {
       this.regions.copies.words.set([from, to], i * 2);
@@ -193,8 +204,12 @@ export class StepState {
     rows.fillCrossTableRow(request, rowOf(crossTables.words, crossTableWidth));
   }
 
-  #fillTokens(entry: StepEntry, sequence: number, firstRow: number): void {
-    const { request, slot, start, count, kvLength, inputFromGpu } = entry;
+  #fillTokens(
+    { request, slot, kvLength, drafts, inputFromGpu }: StepEntry,
+    { start, count }: EntryPart,
+    sequence: number,
+    firstRow: number,
+  ): void {
     const { sequences, tokens } = this.regions;
     const { uncountedId } = this.#decoder;
     // Only prompts are counted: a generated token takes the place of its position.
@@ -202,16 +217,26 @@ export class StepState {
       uncountedId === undefined || start >= request.numPrompt
         ? []
         : placesOf(request.tokens.slice(0, request.numPrompt), uncountedId);
-    sequences.words.set([firstRow, count, kvLength, 0], sequence * 4);
+    const firstDraft = kvLength - drafts.length;
+    sequences.words.set([firstRow, count, start + count, 0], sequence * 4);
     for (let i = 0; i < count; i += 1) {
       const position = start + i;
-      const known = request.tokens[position] ?? 0;
-      tokens.words[firstRow + i] = inputFromGpu ? LAST_TOKEN + slot : known;
+      tokens.words[firstRow + i] =
+        position >= firstDraft
+          ? this.#draftedToken(drafts, position - firstDraft, slot)
+          : inputFromGpu
+            ? LAST_TOKEN + slot
+            : (request.tokens[position] ?? 0);
       // The length known when a token was first processed: the whole prompt, then one more each time.
       const length = Math.max(request.numPrompt, position + 1);
       const place = places[position] ?? position;
       this.#fillPosition(firstRow + i, position, sequence, length, place);
     }
+  }
+
+  #draftedToken(drafts: readonly number[], index: number, slot: number): number {
+    const id = drafts[index] ?? -1;
+    return id >= 0 ? id : LAST_TOKEN + placeOfDraft(this.#limits, index, slot);
   }
 
   #fillPosition(
@@ -238,26 +263,27 @@ export class StepState {
     encodeBeamRow(this.regions.beamRows.words, row, params);
   }
 
-  #fillSampler(
-    { request, slot, kvLength }: StepEntry,
-    sampling: SamplingParams,
-    row: number,
-  ): void {
+  /** Writes how an entry samples, from `firstRow` on: in the same way after its token and after each draft. */
+  #fillSampler(entry: StepEntry, sampling: SamplingParams, firstRow: number): void {
+    const { request, slot, kvLength, drafts } = entry;
     const { words, floats } = this.regions.samplerRows;
     const bias = this.#fillRules(sampling.logitBias);
     const [seedLow, seedHigh] = sampling.seed;
-    encodeSampleRow(words, floats, row, {
-      ...sampling,
-      slot,
-      seedLow,
-      seedHigh,
-      position: kvLength - request.numPrompt,
-      biasStart: bias.start,
-      biasCount: bias.count,
-      wantsLogprobs: sampling.topLogprobs !== undefined,
-      topLogprobs: sampling.topLogprobs ?? 0,
-      keepsHistory: usesHistory(sampling),
-    });
+    const position = kvLength - drafts.length - request.numPrompt;
+    for (let i = 0; i <= drafts.length; i += 1) {
+      encodeSampleRow(words, floats, firstRow + i, {
+        ...sampling,
+        slot: drafts.length === 0 ? slot : placeOfRow(this.#limits, firstRow + i),
+        seedLow,
+        seedHigh,
+        position: position + i,
+        biasStart: bias.start,
+        biasCount: bias.count,
+        wantsLogprobs: sampling.topLogprobs !== undefined,
+        topLogprobs: sampling.topLogprobs ?? 0,
+        keepsHistory: usesHistory(sampling),
+      });
+    }
   }
 
   /** @returns where in the step's list of tokens and values they are */
@@ -289,12 +315,21 @@ export class StepState {
       kvHeads,
       kvLength: Math.min(kvLength, window ?? kvLength),
       pageSize,
-      target: TARGET_WORKGROUPS,
+      ...this.#splitLimits,
     });
     const counts: Counts = { ...known, splits, combines: splits > 1 ? decodes : 0 };
     for (const [i, name] of COUNT_NAMES.entries()) this.regions.counts.words[i] = counts[name];
     return counts;
   }
+}
+
+/** A part of an entry that is computed as a sequence of its own. */
+type EntryPart = Pick<StepEntry, 'start' | 'count'>;
+
+/** The whole entry; with drafts, each of its tokens, so that the one-query attention splits their keys. */
+function partsOf({ start, count, drafts }: StepEntry): readonly EntryPart[] {
+  if (drafts.length === 0) return [{ start, count }];
+  return Array.from({ length: count }, (_, i) => ({ start: start + i, count: 1 }));
 }
 
 /** Writes a row of consecutive pages. */

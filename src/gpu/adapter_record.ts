@@ -23,6 +23,9 @@ const PLACE = 'https://quern.invalid/';
 /** What this thread knows, with or without the Cache API, as JSON. */
 const memory = new Map<string, string>();
 
+/** What was measured to be fastest on an adapter: a variant's name by what it was chosen for. */
+export type TuningRecord = ReadonlyMap<string, string>;
+
 /**
  * What was found on this adapter with this browser and these shaders, by an earlier load of this thread or, where the
  * Cache API works (secure contexts, not every private window, not Node), of this origin. Never rejects.
@@ -33,13 +36,7 @@ export async function recallAdapter(
   facts: DeviceFacts,
   version: number,
 ): Promise<AdapterRecord | undefined> {
-  const key = keyOf(facts);
-  let text = memory.get(key);
-  if (text === undefined) {
-    const found = await withCache((cache) => cache.match(key));
-    text = await found?.text().catch(() => undefined);
-  }
-  return text === undefined ? undefined : parse(text, version);
+  return parseChecks(await recall(keyOf('checks', facts), version));
 }
 
 /** Keeps what was found on this adapter, in place of what was known. Never rejects. */
@@ -48,16 +45,52 @@ export async function rememberAdapter(
   version: number,
   { passed, dropped }: AdapterRecord,
 ): Promise<void> {
-  const key = keyOf(facts);
-  const text = JSON.stringify({ version, passed, dropped });
+  await remember(keyOf('checks', facts), { version, passed, dropped });
+}
+
+/** As {@link recallAdapter}: what was measured; nothing if nothing was. */
+export async function recallTuning(facts: DeviceFacts, version: number): Promise<TuningRecord> {
+  const json = await recall(keyOf('tuning', facts), version);
+  const tuned = isRecord(json?.['tuned']) ? json['tuned'] : {};
+  return new Map(
+    Object.entries(tuned).filter((entry): entry is [string, string] => isString(entry[1])),
+  );
+}
+
+/** As {@link rememberAdapter}: what was measured, in place of what was known. */
+export async function rememberTuning(
+  facts: DeviceFacts,
+  version: number,
+  tuned: TuningRecord,
+): Promise<void> {
+  await remember(keyOf('tuning', facts), { version, tuned: Object.fromEntries(tuned) });
+}
+
+async function recall(
+  key: string,
+  version: number,
+): Promise<Readonly<Record<string, unknown>> | undefined> {
+  let text = memory.get(key);
+  if (text === undefined) {
+    const found = await withCache((cache) => cache.match(key));
+    text = await found?.text().catch(() => undefined);
+  }
+  return text === undefined ? undefined : parse(text, version);
+}
+
+async function remember(key: string, record: Readonly<Record<string, unknown>>): Promise<void> {
+  const text = JSON.stringify(record);
   memory.set(key, text);
   await withCache((cache) => cache.put(key, new Response(text)));
 }
 
-/** The shader compiler comes with the browser, so its version is part of what was checked. */
-function keyOf({ vendor, architecture, device, description }: DeviceFacts): string {
+/** The shader compiler comes with the browser, so its version is part of what was found. */
+function keyOf(
+  what: 'checks' | 'tuning',
+  { vendor, architecture, device, description }: DeviceFacts,
+): string {
   const browser = globalThis.navigator?.userAgent ?? '';
-  const names = [vendor, architecture, device, description, browser];
+  const names = [what, vendor, architecture, device, description, browser];
   return PLACE + names.map((name) => encodeURIComponent(name)).join('/');
 }
 
@@ -71,15 +104,20 @@ async function withCache<T>(use: (cache: Cache) => Promise<T>): Promise<T | unde
 }
 
 /** @returns undefined for a record of another version, and for one that is damaged */
-function parse(text: string, version: number): AdapterRecord | undefined {
+function parse(text: string, version: number): Readonly<Record<string, unknown>> | undefined {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
     return undefined;
   }
-  if (!isRecord(json) || json['version'] !== version) return undefined;
-  const { passed, dropped } = json;
+  return isRecord(json) && json['version'] === version ? json : undefined;
+}
+
+function parseChecks(
+  json: Readonly<Record<string, unknown>> | undefined,
+): AdapterRecord | undefined {
+  const { passed, dropped } = json ?? {};
   if (!isList(passed, isString) || !isList(dropped, isDropped)) return undefined;
   // NaN is null in JSON.
   return { passed, dropped: dropped.map((kernel) => ({ ...kernel, error: kernel.error ?? NaN })) };

@@ -8,9 +8,17 @@ import {
 } from '../util/errors.ts';
 import { MemoryLedger, type Purpose } from './memory.ts';
 import { PipelineCache } from './pipeline_cache.ts';
+import type { Decision } from './recorder.ts';
 import { ScratchPool } from './scratch.ts';
 import type { DeviceTensor, DType } from './tensor.ts';
 import { sizeOf } from './tensor.ts';
+
+/** See `DeviceFacts.subgroupMatrix`. */
+export interface SubgroupMatrix {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
 
 /** What kernel choice depends on. Plain data, so that the choice can be tested without a GPU. */
 export interface DeviceFacts {
@@ -24,6 +32,14 @@ export interface DeviceFacts {
   readonly hasF16: boolean;
   /** Subgroup operations and the `subgroup_id` builtin, which our reductions need to index by subgroup. */
   readonly hasSubgroups: boolean;
+  /** Fewest threads that a subgroup may have: 4, the least of all, where the browser does not tell. */
+  readonly subgroupMinSize: number;
+  /** Most threads that a subgroup may have: 128 where the browser does not tell. */
+  readonly subgroupMaxSize: number;
+  /** Sizes of subgroup matrices of f32 with f32 results, if the device has them: [m, k] by [k, n]. */
+  readonly subgroupMatrix: SubgroupMatrix | undefined;
+  /** WGSL's products of packed integers; not all that have them are fast at it. */
+  readonly hasDot4: boolean;
   readonly hasTimestamps: boolean;
   /**
    * SwiftShader runs the threads of a workgroup as coroutines: a kernel with barriers takes seconds to compile and runs
@@ -53,6 +69,8 @@ export interface OpenDeviceOptions {
 }
 
 const OPTIONAL_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+/** Chrome has it behind `--enable-unsafe-webgpu`; the standard does not know it yet. */
+const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
 const RAISED_LIMITS = [
   'maxStorageBufferBindingSize',
   'maxBufferSize',
@@ -90,8 +108,10 @@ export async function openDevice(
   }
   const adapter = await requestAdapter(gpu, options.powerPreference);
   checkLimits(adapter.limits);
-  const requiredFeatures = OPTIONAL_FEATURES.filter(
-    (name) => adapter.features.has(name) && !options.without?.includes(name),
+  const without = new Set<string>(options.without);
+  if (without.has('subgroups')) without.add(SUBGROUP_MATRIX);
+  const requiredFeatures = [...OPTIONAL_FEATURES, SUBGROUP_MATRIX].filter(
+    (name): name is GPUFeatureName => adapter.features.has(name) && !without.has(name),
   );
   const requiredLimits =
     options.defaultLimits === true
@@ -147,7 +167,7 @@ function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFact
   // Chrome has `info` from 127 and `info.isFallbackAdapter` from 140.
   const info: Partial<GPUAdapterInfo> = adapter.info ?? {};
   const { vendor = '', architecture = '', description = '', isFallbackAdapter = false } = info;
-  const { device: model = '' } = info;
+  const { device: model = '', subgroupMinSize = 4, subgroupMaxSize = 128 } = info;
   const names = `${vendor} ${architecture} ${model} ${description}`.toLowerCase();
   const { limits, features } = device;
   return {
@@ -158,6 +178,10 @@ function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFact
     isSoftware: isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/.test(names),
     hasF16: features.has('shader-f16'),
     hasSubgroups: features.has('subgroups') && gpu.wgslLanguageFeatures.has('subgroup_id'),
+    subgroupMinSize,
+    subgroupMaxSize,
+    subgroupMatrix: features.has(SUBGROUP_MATRIX) ? readSubgroupMatrix(info) : undefined,
+    hasDot4: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
     hasTimestamps: features.has('timestamp-query'),
     hasSlowBarriers: names.includes('swiftshader'),
     dropped: new Set(),
@@ -170,12 +194,31 @@ function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFact
   };
 }
 
+function readSubgroupMatrix(info: object): SubgroupMatrix | undefined {
+  const { subgroupMatrixConfigs = [] } = info as {
+    readonly subgroupMatrixConfigs?: Iterable<{
+      readonly componentType: string;
+      readonly resultComponentType: string;
+      readonly M: number;
+      readonly N: number;
+      readonly K: number;
+    }>;
+  };
+  const config = [...subgroupMatrixConfigs].find(
+    ({ componentType, resultComponentType }) =>
+      componentType === 'f32' && resultComponentType === 'f32',
+  );
+  return config && { m: config.M, n: config.N, k: config.K };
+}
+
 /** One GPU device: its memory, its pipelines, and the first thing that went wrong with it. */
 export class Device {
   readonly gpu: GPUDevice;
   readonly memory: MemoryLedger = new MemoryLedger();
   readonly pipelines: PipelineCache;
   readonly scratch: ScratchPool;
+  /** Choices that recorders on this device have made, by key; see `Recorder.decide`. */
+  readonly decisions: Map<string, Decision> = new Map();
   /** Resolves when the device fails or is lost; never when it is disposed on purpose. Never rejects. */
   readonly failed: Promise<QuernError>;
 
@@ -217,6 +260,11 @@ export class Device {
   /** Has what is recorded from now on do without these variants. */
   drop(variants: Iterable<string>): void {
     this.#facts = { ...this.#facts, dropped: new Set([...this.#facts.dropped, ...variants]) };
+  }
+
+  /** Has what is recorded from now on use what was measured to be fastest: see `DeviceFacts.tuned`. */
+  tune(choices: Iterable<readonly [key: string, name: string]>): void {
+    this.#facts = { ...this.#facts, tuned: new Map([...this.#facts.tuned, ...choices]) };
   }
 
   /** First error the device reported outside of a checked operation, if any. */
@@ -284,6 +332,11 @@ export class Device {
     }
     const buffer = this.createBuffer(purpose, label, sizeBytes);
     return { shape, dtype, sizeBytes, memory: { kind: 'buffer', buffer, offset: 0 } };
+  }
+
+  /** What a buffer made by {@link createBuffer} is for; undefined if it is free. */
+  purposeOf(buffer: GPUBuffer): Purpose | undefined {
+    return this.#purposes.get(buffer);
   }
 
   /** Frees a buffer made by {@link createBuffer}; does nothing if it is free already. */

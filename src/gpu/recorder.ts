@@ -1,4 +1,5 @@
 import { DeviceLimitError, ShapeError } from '../util/errors.ts';
+import { boundCost, type Cost, type Work } from './cost.ts';
 import type { Device, DeviceFacts } from './device.ts';
 import type { Bindings, GridAxis, Kernel } from './kernel.ts';
 import type { PipelineEntry } from './pipeline_cache.ts';
@@ -23,13 +24,36 @@ export interface Call<B extends Bindings> {
   readonly bindings: { readonly [K in Exclude<keyof B, 'counts'>]: DeviceTensor };
   /** Workgroups along x, y, z; a missing axis is 1. */
   readonly grid: readonly [GridAxis, GridAxis?, GridAxis?];
+  /** What it is beside its kernel's name, such as `q4 1536x576`: calls that are told apart where time is measured. */
+  readonly label?: string;
+  /** What it costs in a step; default: every bound tensor once, and no arithmetic. */
+  readonly cost?: (work: Work) => Cost;
 }
 
 interface Pending {
   readonly name: string;
+  readonly label: string;
+  readonly cost: (work: Work) => Cost;
   readonly pipeline: PipelineEntry;
   readonly bindings: readonly DeviceTensor[];
   readonly grid: readonly GridAxis[];
+}
+
+/** One of several ways to do the same that a recorder was to choose from. */
+export interface Decision {
+  /** Names of the ways, the one to take unmeasured first. */
+  readonly candidates: readonly string[];
+  /** How often it was recorded. */
+  readonly count: number;
+  /**
+   * Records it in one of the ways, on operands of the same sizes.
+   *
+   * @returns the operands that it reads, of f32 numbers, and its result
+   */
+  readonly rehearse: (
+    recorder: Recorder,
+    name: string,
+  ) => { readonly inputs: readonly Tensor[]; readonly output: Tensor };
 }
 
 /** First and last dispatch that use a scratch tensor: Infinity and -1 before there is one. */
@@ -108,6 +132,22 @@ export class Recorder {
     this.#kept.set(name, tensor);
   }
 
+  /**
+   * Chooses among several ways to do the same: the one that was measured to be the fastest (`DeviceFacts.tuned`), else
+   * the first. What there was to choose from is kept for a tuner.
+   *
+   * @param key - what the choice depends on beside the device
+   */
+  decide(key: string, { candidates, rehearse }: Omit<Decision, 'count'>): string {
+    const { decisions } = this.device;
+    const count = (decisions.get(key)?.count ?? 0) + 1;
+    decisions.set(key, { candidates, rehearse, count });
+    const tuned = this.facts.tuned.get(key);
+    const [first] = candidates;
+    if (first === undefined) throw new ShapeError(`recorder: ${key} has no candidates`);
+    return tuned !== undefined && candidates.includes(tuned) ? tuned : first;
+  }
+
   /** The slot value with which `count()` in a shader yields this extent. */
   static rowsSlot(extent: Extent): number {
     return typeof extent === 'number' ? ROWS_FIXED + extent : COUNT_NAMES.indexOf(extent.count);
@@ -135,7 +175,9 @@ export class Recorder {
     const grid = call.grid.filter((axis) => axis !== undefined);
     this.#checkGrid(kernel.name, grid);
     const pipeline = this.device.pipelines.get(kernel, call.slots);
-    this.#pending.push({ name: kernel.name, pipeline, bindings, grid });
+    const operands = bindings.filter((tensor) => tensor !== this.#counts);
+    const { label = '', cost = (work) => boundCost(operands, work) } = call;
+    this.#pending.push({ name: kernel.name, label, cost, pipeline, bindings, grid });
   }
 
   /**
@@ -165,13 +207,14 @@ export class Recorder {
       return { buffer, offset: 0, size: roundBinding(sizeBytes, buffer.size) };
     };
     const dispatches = await Promise.all(
-      this.#pending.map(async ({ name, pipeline, bindings, grid }): Promise<Dispatch> => {
+      this.#pending.map(async (pending): Promise<Dispatch> => {
+        const { name, label, cost, pipeline, bindings, grid } = pending;
         const bindGroup = this.device.gpu.createBindGroup({
           label: name,
           layout: pipeline.layout,
           entries: bindings.map((tensor, binding) => ({ binding, resource: place(tensor) })),
         });
-        return { name, pipeline: await pipeline.ready, bindGroup, grid };
+        return { name, label, cost, bindings, pipeline: await pipeline.ready, bindGroup, grid };
       }),
     );
     const kept = new Map([...this.#kept].map(([name, tensor]) => [name, place(tensor)]));

@@ -1,9 +1,16 @@
+import type { Cost, Work } from './cost.ts';
 import type { GridAxis } from './kernel.ts';
-import type { Counts } from './tensor.ts';
+import type { Counts, DeviceTensor } from './tensor.ts';
 
 /** One dispatch ready to be encoded. */
 export interface Dispatch {
+  /** The kernel's. */
   readonly name: string;
+  /** What tells it from other dispatches of the kernel, or nothing. */
+  readonly label: string;
+  readonly bindings: readonly DeviceTensor[];
+  /** What it costs at the least. */
+  readonly cost: (work: Work) => Cost;
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly grid: readonly GridAxis[];
@@ -11,11 +18,11 @@ export interface Dispatch {
 
 /** A recorded step. Replaying it encodes commands and creates no GPU object. */
 export class Recording {
-  readonly #dispatches: readonly Dispatch[];
+  readonly dispatches: readonly Dispatch[];
   readonly #kept: ReadonlyMap<string, GPUBufferBinding>;
 
   constructor(dispatches: readonly Dispatch[], kept: ReadonlyMap<string, GPUBufferBinding>) {
-    this.#dispatches = dispatches;
+    this.dispatches = dispatches;
     this.#kept = kept;
   }
 
@@ -36,21 +43,35 @@ export class Recording {
    * @returns the number of dispatches encoded
    */
   replay(pass: GPUComputePassEncoder, counts: Counts): number {
-    let encoded = 0;
-    let current: GPUComputePipeline | undefined;
-    for (const { pipeline, bindGroup, grid } of this.#dispatches) {
-      const x = workgroups(grid[0], counts);
-      const y = workgroups(grid[1], counts);
-      const z = workgroups(grid[2], counts);
-      if (x * y * z === 0) continue;
-      if (pipeline !== current) pass.setPipeline(pipeline);
-      current = pipeline;
-      pass.setBindGroup(0, bindGroup);
-      pass.dispatchWorkgroups(x, y, z);
-      encoded += 1;
-    }
-    return encoded;
+    return encode(pass, this.dispatches, counts);
   }
+}
+
+/** Encodes those dispatches whose grid is not empty, one after another; see {@link Recording.replay}. */
+export function encode(
+  pass: GPUComputePassEncoder,
+  dispatches: readonly Dispatch[],
+  counts: Counts,
+): number {
+  let encoded = 0;
+  let current: GPUComputePipeline | undefined;
+  for (const { pipeline, bindGroup, grid } of dispatches) {
+    const x = workgroups(grid[0], counts);
+    const y = workgroups(grid[1], counts);
+    const z = workgroups(grid[2], counts);
+    if (x * y * z === 0) continue;
+    if (pipeline !== current) pass.setPipeline(pipeline);
+    current = pipeline;
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(x, y, z);
+    encoded += 1;
+  }
+  return encoded;
+}
+
+/** Whether a step with these counts runs a dispatch. */
+export function isRun({ grid }: Dispatch, counts: Counts): boolean {
+  return grid.every((axis) => workgroups(axis, counts) > 0);
 }
 
 function workgroups(axis: GridAxis | undefined, counts: Counts): number {

@@ -11,16 +11,29 @@ import blockQ8 from '../../shaders/lib/block_q8.wgsl?raw';
 import blockScale from '../../shaders/lib/block_scale.wgsl?raw';
 import counts from '../../shaders/lib/counts.wgsl?raw';
 import exponential from '../../shaders/lib/exponential.wgsl?raw';
+import fitQ4 from '../../shaders/lib/fit_q4.wgsl?raw';
+import fitQ8 from '../../shaders/lib/fit_q8.wgsl?raw';
+import half from '../../shaders/lib/half.wgsl?raw';
+import integersQ4 from '../../shaders/lib/integers_q4.wgsl?raw';
+import integersQ8 from '../../shaders/lib/integers_q8.wgsl?raw';
 import kvF16 from '../../shaders/lib/kv_f16.wgsl?raw';
 import kvF32 from '../../shaders/lib/kv_f32.wgsl?raw';
 import kvPages from '../../shaders/lib/kv_pages.wgsl?raw';
+import kvQ8 from '../../shaders/lib/kv_q8.wgsl?raw';
 import matmulStore from '../../shaders/lib/matmul_store.wgsl?raw';
 import moments from '../../shaders/lib/moments.wgsl?raw';
+import quadStore from '../../shaders/lib/quad_store.wgsl?raw';
 import realF16 from '../../shaders/lib/real_f16.wgsl?raw';
 import realF32 from '../../shaders/lib/real_f32.wgsl?raw';
 import reduceSubgroup from '../../shaders/lib/reduce_subgroup.wgsl?raw';
 import reduceTree from '../../shaders/lib/reduce_tree.wgsl?raw';
+import rowsLoad from '../../shaders/lib/rows_load.wgsl?raw';
+import rowsSubgroup from '../../shaders/lib/rows_subgroup.wgsl?raw';
 import sampleRow from '../../shaders/lib/sample_row.wgsl?raw';
+import segmentMemory from '../../shaders/lib/segment_memory.wgsl?raw';
+import segmentSubgroup from '../../shaders/lib/segment_subgroup.wgsl?raw';
+import spreadLoad from '../../shaders/lib/spread_load.wgsl?raw';
+import spreadSubgroup from '../../shaders/lib/spread_subgroup.wgsl?raw';
 import token from '../../shaders/lib/token.wgsl?raw';
 import weightBf16 from '../../shaders/lib/weight_bf16.wgsl?raw';
 import weightF16 from '../../shaders/lib/weight_f16.wgsl?raw';
@@ -43,16 +56,29 @@ export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
   'lib/block_scale.wgsl': blockScale,
   'lib/counts.wgsl': counts,
   'lib/exponential.wgsl': exponential,
+  'lib/fit_q4.wgsl': fitQ4,
+  'lib/fit_q8.wgsl': fitQ8,
+  'lib/half.wgsl': half,
+  'lib/integers_q4.wgsl': integersQ4,
+  'lib/integers_q8.wgsl': integersQ8,
   'lib/kv_f16.wgsl': kvF16,
   'lib/kv_f32.wgsl': kvF32,
   'lib/kv_pages.wgsl': kvPages,
+  'lib/kv_q8.wgsl': kvQ8,
   'lib/matmul_store.wgsl': matmulStore,
   'lib/moments.wgsl': moments,
+  'lib/quad_store.wgsl': quadStore,
   'lib/real_f16.wgsl': realF16,
   'lib/real_f32.wgsl': realF32,
   'lib/reduce_subgroup.wgsl': reduceSubgroup,
   'lib/reduce_tree.wgsl': reduceTree,
+  'lib/rows_load.wgsl': rowsLoad,
+  'lib/rows_subgroup.wgsl': rowsSubgroup,
   'lib/sample_row.wgsl': sampleRow,
+  'lib/segment_memory.wgsl': segmentMemory,
+  'lib/segment_subgroup.wgsl': segmentSubgroup,
+  'lib/spread_load.wgsl': spreadLoad,
+  'lib/spread_subgroup.wgsl': spreadSubgroup,
   'lib/token.wgsl': token,
   'lib/weight_bf16.wgsl': weightBf16,
   'lib/weight_f16.wgsl': weightF16,

@@ -77,6 +77,11 @@ export function capacityOf(extent: Extent): number {
   return typeof extent === 'number' ? extent : extent.capacity;
 }
 
+/** Elements along an axis in a step with these counts. */
+export function sizeAt(extent: Extent, counts: Counts): number {
+  return typeof extent === 'number' ? extent : counts[extent.count];
+}
+
 /** Bytes that `shape` takes at its capacity, rounded up to whole 32-bit words. */
 export function sizeOf(dtype: DType, shape: readonly Extent[]): number {
   const elements = shape.reduce<number>((n, extent) => n * capacityOf(extent), 1);

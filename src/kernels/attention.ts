@@ -1,4 +1,3 @@
-import type { DeviceFacts } from '../gpu/device.ts';
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import type { Slots } from '../gpu/shader.ts';
 import {
@@ -6,57 +5,28 @@ import {
   expectRows,
   expectShape,
   type DeviceTensor,
-  type Dim,
   type Tensor,
 } from '../gpu/tensor.ts';
-import { divCeil, nextPowerOfTwo } from '../util/arith.ts';
+import { divCeil } from '../util/arith.ts';
 import { ShapeError } from '../util/errors.ts';
-import combineSource from '../../shaders/attention_combine.wgsl?raw';
 import directSource from '../../shaders/attention_direct.wgsl?raw';
-import splitSource from '../../shaders/attention_split.wgsl?raw';
-import tileSource from '../../shaders/attention_tile.wgsl?raw';
+import {
+  attentionCost,
+  shapeName,
+  type AttentionCall,
+  type AttentionFacts,
+  type AttentionShape,
+} from './attention_call.ts';
+import { chooseMany, recordMany, suits, type ManyVariant } from './attention_many.ts';
+import { chooseOne, recordOne, splitLimits, type OneVariant } from './attention_one.ts';
 import { pageTables, type AttentionState } from './attention_state.ts';
 import { kvLibrary, paddedHeadDim, type KvLayer } from './kv_cache.ts';
-import { isUsable, reduceLibrary } from './variants.ts';
+import { isUsable } from './variants.ts';
 
+export type { AttentionShape } from './attention_call.ts';
+export { attentionTileRows, MANY_VARIANTS } from './attention_many.ts';
+export { chooseSplits, ONE_VARIANTS, splitLimits, type SplitLimits } from './attention_one.ts';
 export type { AttentionState } from './attention_state.ts';
-
-const tileKernel = defineKernel({
-  name: 'attention_tile',
-  source: tileSource,
-  bindings: {
-    queries: 'read',
-    keys: 'read',
-    values: 'read',
-    sequences: 'read',
-    tables: 'read',
-    tiles: 'read',
-    bias: 'read',
-    out: 'update',
-  },
-});
-
-const splitKernel = defineKernel({
-  name: 'attention_split',
-  source: splitSource,
-  bindings: {
-    queries: 'read',
-    keys: 'read',
-    values: 'read',
-    sequences: 'read',
-    tables: 'read',
-    bias: 'read',
-    out: 'write',
-    pieces: 'write',
-    counts: 'uniform',
-  },
-});
-
-const combineKernel = defineKernel({
-  name: 'attention_combine',
-  source: combineSource,
-  bindings: { pieces: 'read', out: 'update', counts: 'uniform' },
-});
 
 const directKernel = defineKernel({
   name: 'attention_direct',
@@ -75,18 +45,7 @@ const directKernel = defineKernel({
 
 /** Largest head: registers and the 16 KiB of workgroup memory are planned for it. */
 const MAX_HEAD_DIM = 256;
-/** Threads of the one-query kernel, and so keys in a tile of it. */
-const SPLIT_THREADS = 128;
-/** Most query heads, and most vec4s of queries, that a workgroup of the one-query kernel takes. */
-const BLOCK_HEADS = 8;
-const BLOCK_VEC4S = 256;
-const TILE_THREADS = 128;
-/** Most vec4s of a query, and of its output, in one thread of the many-query kernel. */
-const TILE_PART_VEC4S = 8;
-const COMBINE_THREADS = 64;
 const DIRECT_THREADS = 4;
-/** Pieces the keys of one sequence are cut into at most, unless an option says otherwise. */
-const MAX_SPLITS = 16;
 
 /** A term of the scores that depends on how far apart query and key are, as in T5. */
 export interface RelativeBias {
@@ -110,45 +69,22 @@ export interface AttentionOptions {
   readonly window?: number | undefined;
   /** Added to the scaled scores. */
   readonly bias?: RelativeBias | undefined;
-  /** Most pieces the step may cut keys into (`counts.splits`). */
+  /** Most pieces the step may cut keys into (`counts.splits`); by default as many as `splitLimits` says. */
   readonly maxSplits?: number;
   /** Overrides the choice by device facts; for tests. */
   readonly variant?: AttentionVariant;
 }
 
-/** `direct` is the oracle: a thread per query and head, no barriers. `tiled` shares keys among queries and threads. */
-export type AttentionVariant = 'direct' | 'tiled';
+/**
+ * `direct` is the oracle: a thread per query and head, no barriers. Else a variant for sequences with one query in the step,
+ * and one for those with many.
+ */
+export type AttentionVariant = 'direct' | { readonly one: OneVariant; readonly many: ManyVariant };
 
 /** The kernels for a device with these facts. */
-export function chooseAttention(
-  facts: Pick<DeviceFacts, 'hasSlowBarriers' | 'dropped'>,
-): AttentionVariant {
-  return !facts.hasSlowBarriers && isUsable(facts, 'attention_tiled') ? 'tiled' : 'direct';
-}
-
-/** Packed rows in a tile of the many-query kernel. */
-export function attentionTileRows(headDim: number): number {
-  return TILE_THREADS / tileParts(headDim);
-}
-
-/**
- * Number of pieces to cut each sequence's keys into, so that about `target` workgroups run and none has less
- * than one tile of keys.
- *
- * @param kvLength - keys of the longest sequence
- */
-export function chooseSplits(step: {
-  readonly decodes: number;
-  readonly kvHeads: number;
-  readonly kvLength: number;
-  readonly pageSize: number;
-  readonly target: number;
-  readonly maxSplits?: number;
-}): number {
-  const { decodes, kvHeads, kvLength, pageSize, target, maxSplits = MAX_SPLITS } = step;
-  const wanted = divCeil(target, Math.max(1, decodes * kvHeads));
-  const worthwhile = divCeil(kvLength, Math.max(pageSize, SPLIT_THREADS));
-  return Math.max(1, Math.min(wanted, worthwhile, maxSplits));
+export function chooseAttention(facts: AttentionFacts, shape: AttentionShape): AttentionVariant {
+  if (facts.hasSlowBarriers || !isUsable(facts, 'attention_tiled')) return 'direct';
+  return { one: chooseOne(facts, shape), many: chooseMany(facts, shape) };
 }
 
 /**
@@ -167,18 +103,16 @@ export function attention(
   kv: KvLayer,
   options: AttentionOptions,
 ): Tensor {
-  const { heads, scale, maxSplits = MAX_SPLITS } = options;
+  const { heads, scale } = options;
   const { kvHeads, headDim, keys, values } = kv;
   checkSizes(kv, options);
-  const padded = paddedHeadDim(headDim);
-  const tokens = expectRows('attention: queries', queries, 'f32', heads * padded);
+  const tokens = expectRows('attention: queries', queries, 'f32', heads * paddedHeadDim(headDim));
   expectRows('attention: tiles', state.tiles, 'u32', 2);
   const sequences = capacityOf(expectRows('attention: sequences', state.sequences, 'u32', 4));
-  const decodes = Math.min(sequences, capacityOf(tokens));
 
   const { tables, width } = pageTables('attention', state);
   const { recorder } = queries;
-  const out = recorder.scratch('f32', [tokens, heads * headDim]);
+  const shape = { heads, kvHeads, headDim, kv: kv.dtype };
   const slots: Slots = {
     HEADS: heads,
     KV_HEADS: kvHeads,
@@ -192,74 +126,35 @@ export function attention(
   // Without a bias the binding is read by nobody, but must be there.
   const bias = options.bias?.table ?? queries;
   const inputs = { queries, keys, values, sequences: state.sequences, tables, bias };
+  const out = recorder.scratch('f32', [tokens, heads * headDim]);
+  const call: AttentionCall = { recorder, shape, state, kv, slots, inputs, out };
 
-  if ((options.variant ?? chooseAttention(recorder.facts)) === 'direct') {
-    recorder.dispatch(directKernel, {
-      slots: { ...slots, WORKGROUP: DIRECT_THREADS },
-      bindings: { ...inputs, sequenceOf: state.sequenceOf, out },
-      grid: [divCeil(heads, DIRECT_THREADS), groupsOf(tokens, 1)],
-    });
+  const variant = options.variant ?? chooseAttention(recorder.facts, shape);
+  if (variant === 'direct') {
+    recordDirect(call);
     return out;
   }
-  const pieces = recorder.scratch('f32', [
-    { count: 'decodes', capacity: decodes },
-    maxSplits,
-    heads,
-    padded + 4,
-  ]);
-  const perBlock = headsPerBlock(heads / kvHeads, headDim);
-  recorder.dispatch(splitKernel, {
-    slots: {
-      ...slots,
-      HEADS_PER_BLOCK: perBlock,
-      MAX_SPLITS: maxSplits,
-      WORKGROUP: SPLIT_THREADS,
-      REDUCE: reduceLibrary(recorder.facts),
-    },
-    bindings: { ...inputs, out, pieces },
-    grid: [
-      kvHeads * divCeil(heads / kvHeads, perBlock),
-      perUnit('splits', maxSplits),
-      perUnit('decodes', decodes),
-    ],
-  });
-  recorder.dispatch(combineKernel, {
-    slots: { HEADS: heads, HEAD_DIM: headDim, MAX_SPLITS: maxSplits, WORKGROUP: COMBINE_THREADS },
-    bindings: { pieces, out },
-    grid: [divCeil((heads * padded) / 4, COMBINE_THREADS), perUnit('combines', decodes)],
-  });
-  recorder.dispatch(tileKernel, {
-    slots: {
-      ...slots,
-      ROWS: attentionTileRows(headDim),
-      PARTS: tileParts(headDim),
-      KEYS: tileKeys(headDim),
-    },
-    bindings: { ...inputs, tiles: state.tiles, out },
-    grid: [perUnit('tiles', capacityOf(state.tiles.shape[0] ?? 0)), kvHeads],
-  });
+  if (!suits(variant.many, headDim)) {
+    throw new ShapeError(`attention: ${variant.many} has no threads for heads of ${headDim}`);
+  }
+  recordOne(
+    call,
+    variant.one,
+    options.maxSplits ?? splitLimits(recorder.facts, sequences).maxSplits,
+  );
+  recordMany(call, variant.many);
   return out;
 }
 
-/** A grid axis with one workgroup for each unit of a count. */
-function perUnit(count: Dim['count'], capacity: number): ReturnType<typeof groupsOf> {
-  return groupsOf({ count, capacity }, 1);
-}
-
-/** Threads that share a row of the many-query kernel. */
-function tileParts(headDim: number): number {
-  return nextPowerOfTwo(divCeil(paddedHeadDim(headDim) / 4, TILE_PART_VEC4S));
-}
-
-/** Keys in a tile of the many-query kernel: with the partial scores, 16 KiB of workgroup memory at most. */
-function tileKeys(headDim: number): number {
-  return tileParts(headDim) > 4 ? 8 : 16;
-}
-
-/** Query heads per workgroup of the one-query kernel: as even as they can be shared out. */
-function headsPerBlock(group: number, headDim: number): number {
-  const most = Math.min(BLOCK_HEADS, Math.floor(BLOCK_VEC4S / (paddedHeadDim(headDim) / 4)));
-  return divCeil(group, divCeil(group, most));
+function recordDirect(call: AttentionCall): void {
+  const { recorder, shape, state, slots, inputs, out } = call;
+  recorder.dispatch(directKernel, {
+    slots: { ...slots, WORKGROUP: DIRECT_THREADS },
+    bindings: { ...inputs, sequenceOf: state.sequenceOf, out },
+    grid: [divCeil(shape.heads, DIRECT_THREADS), groupsOf(out.shape[0] ?? 0, 1)],
+    label: shapeName(shape),
+    cost: (work) => attentionCost(call, work, 1),
+  });
 }
 
 /** The slots of `shaders/lib/attention_window.wgsl` and `attention_bias.wgsl`. */
@@ -270,7 +165,7 @@ function maskSlots({ causal = true, window, bias }: AttentionOptions): Slots {
 
 function checkSizes(
   { kvHeads, headDim }: KvLayer,
-  { heads, causal = true, window, bias, maxSplits = MAX_SPLITS }: AttentionOptions,
+  { heads, causal = true, window, bias, maxSplits }: AttentionOptions,
 ): void {
   if (heads % kvHeads !== 0) {
     throw new ShapeError(
@@ -286,7 +181,7 @@ function checkSizes(
   if (bias !== undefined) {
     expectShape('attention: bias', bias.table, 'f32', [2 * bias.reach + 1, heads]);
   }
-  if (maxSplits < 1) {
+  if (maxSplits !== undefined && maxSplits < 1) {
     throw new ShapeError(`attention: maxSplits is ${maxSplits}, expected at least 1`);
   }
 }

@@ -1,7 +1,8 @@
+import { rowsCost } from '../gpu/cost.ts';
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import { expectRows, expectShape, type DeviceTensor, type Tensor } from '../gpu/tensor.ts';
 import source from '../../shaders/embedding.wgsl?raw';
-import type { Matrix } from './matrix.ts';
+import { matrixBytes, type Matrix } from './matrix.ts';
 import { weightLibrary, workgroupFor } from './variants.ts';
 
 const kernel = defineKernel({
@@ -47,6 +48,7 @@ export function embedding(
   if (add !== undefined) expectShape('embedding: add', add, 'f32', [rows, table.cols]);
   const { recorder } = tokens;
   const y = recorder.scratch('f32', [rows, table.cols]);
+  const rowBytes = matrixBytes(table.form, 1, table.cols) + 4 * table.cols * (add ? 2 : 1);
   for (const shard of table.shards) {
     recorder.dispatch(kernel, {
       slots: {
@@ -67,6 +69,7 @@ export function embedding(
         y,
       },
       grid: [groupsOf(rows, 1)],
+      cost: rowsCost(rows, { bytes: rowBytes }),
     });
   }
   return y;

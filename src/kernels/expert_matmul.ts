@@ -1,10 +1,11 @@
+import { bytesAt } from '../gpu/cost.ts';
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import { Recorder } from '../gpu/recorder.ts';
-import { expectRows, expectShape, type Tensor } from '../gpu/tensor.ts';
+import { expectRows, expectShape, sizeAt, type Tensor } from '../gpu/tensor.ts';
 import { ShapeError } from '../util/errors.ts';
 import source from '../../shaders/expert_matmul.wgsl?raw';
 import { activationSlot, type Activation } from './activation.ts';
-import type { Matrix } from './matrix.ts';
+import { matrixBytes, type Matrix } from './matrix.ts';
 import { weightLibrary } from './variants.ts';
 
 const kernel = defineKernel({
@@ -41,7 +42,7 @@ export interface ExpertMatmulOptions {
  * Multiplies each row by the matrix of its expert: y[t] = rowScale[t] · activation(W[experts[t]] · x[t]) + residual[t].
  *
  * @param x - f32 [rows, weight.cols]
- * @param weight - [experts · outputs, inputs], f32, f16 or bf16: the experts' matrices one below the other
+ * @param weight - [experts · outputs, inputs] in any form: the experts' matrices one below the other
  * @param chosen - u32 [rows], each below `experts`
  * @returns f32 [rows, outputs]; products accumulate in f32
  * @throws {ShapeError} if an operand does not fit, or the weight's rows are no multiple of `experts`
@@ -92,6 +93,15 @@ export function expertMatmul(
         y,
       },
       grid: [groupsOf(outputs, WORKGROUP), experts, groupsOf(rows, BLOCK)],
+      label: `${weight.form} ${outputs}x${weight.cols}`,
+      cost({ counts }) {
+        const count = sizeAt(rows, counts);
+        // No more experts than rows can have been chosen; each shard holds its part of them.
+        const part = shard.rows / weight.rows;
+        const read = Math.min(count, experts) * matrixBytes(weight.form, outputs, weight.cols);
+        const bytes = part * read + bytesAt(x, counts) + part * bytesAt(y, counts);
+        return { bytes, flops: 2 * count * outputs * weight.cols * part };
+      },
     });
   }
   return y;

@@ -1,3 +1,4 @@
+import { rowsCost } from '../gpu/cost.ts';
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import { expectRows, lastAxis, type Tensor } from '../gpu/tensor.ts';
 import source from '../../shaders/gather_rows.wgsl?raw';
@@ -27,6 +28,7 @@ export function gatherRows(x: Tensor, rows: Tensor): Tensor {
     slots: { DIM: dim, WORKGROUP: workgroupFor(dim) },
     bindings: { x, rows, y },
     grid: [groupsOf(count, 1)],
+    cost: rowsCost(count, { bytes: 8 * dim }),
   });
   return y;
 }

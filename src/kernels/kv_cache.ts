@@ -1,12 +1,12 @@
 import type { Device } from '../gpu/device.ts';
-import { sizeOf, type DeviceTensor } from '../gpu/tensor.ts';
+import { sizeOf, type DeviceTensor, type DType } from '../gpu/tensor.ts';
 import { roundUp } from '../util/arith.ts';
 
-/** Element type of a KV cache. */
-export type KvDType = 'f32' | 'f16';
+/** Element type of a KV cache. `q8`: whole numbers from -127 to 127, with an f32 scale for each token and head. */
+export type KvDType = 'f32' | 'f16' | 'q8';
 
 /** Every {@link KvDType}. */
-export const KV_DTYPES: readonly KvDType[] = ['f32', 'f16'];
+export const KV_DTYPES: readonly KvDType[] = ['f32', 'f16', 'q8'];
 
 /** Sizes of one layer's cache. */
 export interface KvShape {
@@ -24,6 +24,9 @@ export interface KvShape {
  * - `keys` [pages, kvHeads, K / 4, pageSize, 4]: a thread per key reads next to its neighbour
  * - `values` [pages, kvHeads, pageSize, K]: a thread per four dims does
  *
+ * As `q8`, four dims are a word, and a head has one word more, its scale: u32 `keys` [pages, kvHeads, K / 4 + 1, pageSize],
+ * `values` [pages, kvHeads, pageSize, K / 4 + 1].
+ *
  * After vLLM's PagedAttention (Kwon et al. 2023, arXiv:2309.06180). `shaders/lib/kv_pages.wgsl` is the other side.
  */
 export interface KvLayer extends KvShape {
@@ -38,19 +41,19 @@ export interface KvLayer extends KvShape {
  * @throws {DeviceLimitError} if the keys do not fit in one binding
  */
 export function createKvLayer(device: Device, pages: number, shape: KvShape): KvLayer {
-  const { keys, values } = kvTensorShapes(pages, shape);
+  const { dtype, keys, values } = kvTensorShapes(pages, shape);
   return {
     ...shape,
     pages,
-    keys: device.createTensor('kv', 'keys of the KV cache', shape.dtype, keys),
-    values: device.createTensor('kv', 'values of the KV cache', shape.dtype, values),
+    keys: device.createTensor('kv', 'keys of the KV cache', dtype, keys),
+    values: device.createTensor('kv', 'values of the KV cache', dtype, values),
   };
 }
 
 /** GPU memory that one page of one layer takes, keys and values together. */
 export function kvBytesPerPage(shape: KvShape): number {
-  const { keys, values } = kvTensorShapes(1, shape);
-  return sizeOf(shape.dtype, keys) + sizeOf(shape.dtype, values);
+  const { dtype, keys, values } = kvTensorShapes(1, shape);
+  return sizeOf(dtype, keys) + sizeOf(dtype, values);
 }
 
 /** Head size as kernels store queries, keys and values: whole vec4s. */
@@ -60,17 +63,31 @@ export function paddedHeadDim(headDim: number): number {
 
 /** Library file that reads and writes a cache of this type: the KV slot. */
 export function kvLibrary(dtype: KvDType): string {
-  return dtype === 'f16' ? 'lib/kv_f16.wgsl' : 'lib/kv_f32.wgsl';
+  return `lib/kv_${dtype}.wgsl`;
 }
 
-/** Shapes of a layer's `keys` and `values`; see {@link KvLayer}. */
+/** Words or vec4s of a head of a key or value, its scale included. */
+export function kvRow4({ headDim, dtype }: Pick<KvShape, 'headDim' | 'dtype'>): number {
+  return paddedHeadDim(headDim) / 4 + Number(dtype === 'q8');
+}
+
+/** Shapes of a layer's `keys` and `values`, and the type they are stored as; see {@link KvLayer}. */
 export function kvTensorShapes(
   pages: number,
-  { kvHeads, headDim, pageSize }: KvShape,
-): { readonly keys: readonly number[]; readonly values: readonly number[] } {
-  const padded = paddedHeadDim(headDim);
+  shape: KvShape,
+): { readonly dtype: DType; readonly keys: readonly number[]; readonly values: readonly number[] } {
+  const { kvHeads, pageSize, dtype } = shape;
+  const row4 = kvRow4(shape);
+  if (dtype === 'q8') {
+    return {
+      dtype: 'u32',
+      keys: [pages, kvHeads, row4, pageSize],
+      values: [pages, kvHeads, pageSize, row4],
+    };
+  }
   return {
-    keys: [pages, kvHeads, padded / 4, pageSize, 4],
-    values: [pages, kvHeads, pageSize, padded],
+    dtype,
+    keys: [pages, kvHeads, row4, pageSize, 4],
+    values: [pages, kvHeads, pageSize, row4 * 4],
   };
 }

@@ -1,5 +1,6 @@
 import type { DeviceFacts } from '../gpu/device.ts';
-import { capacityOf, expectRows, expectShape, type Tensor } from '../gpu/tensor.ts';
+import type { Recorder } from '../gpu/recorder.ts';
+import { capacityOf, expectRows, expectShape, type Extent, type Tensor } from '../gpu/tensor.ts';
 import { ShapeError } from '../util/errors.ts';
 import { gatedActivation } from './gated_activation.ts';
 import {
@@ -24,7 +25,8 @@ export const MATMUL_VARIANTS: MatmulVariants = { plain: PLAIN, ...TILE_VARIANTS,
 
 /** What a measured choice is stored under. */
 export function matmulKey({ rows, cols, outputs, form }: MatmulShape): string {
-  return `matmul ${form} ${outputs}x${cols} of ${rows}`;
+  // One choice for all numbers of many rows: in a batch of any size a row gives the same to the last bit.
+  return `matmul ${form} ${outputs}x${cols}, ${rows <= FEW_ROWS ? rows : 'many'} rows`;
 }
 
 /** Names of the variants that can run a multiplication here, the one to use unmeasured first. */
@@ -47,8 +49,12 @@ export function chooseMatmul(facts: DeviceFacts, shape: MatmulShape): string {
 }
 
 function canRun(variant: MatmulVariant, facts: DeviceFacts, shape: MatmulShape): boolean {
-  const { kernel } = variant;
-  return (kernel === 'matmul_plain' || isUsable(facts, kernel)) && variant.suits(facts, shape);
+  const { kernel, library } = variant;
+  return (
+    (kernel === 'matmul_plain' || isUsable(facts, kernel)) &&
+    (library === undefined || isUsable(facts, library)) &&
+    variant.suits(facts, shape)
+  );
 }
 
 /**
@@ -65,25 +71,54 @@ export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): 
   const { recorder } = x;
   const { norm, gate } = options;
   const shape = shapeOf(rows, weight);
-  const name = options.variant ?? chooseMatmul(recorder.facts, shape);
+  const candidates = matmulCandidates(recorder.facts, shape);
+  const name =
+    options.variant ??
+    recorder.decide(matmulKey(shape), {
+      candidates,
+      rehearse: (r, variant) => rehearse(r, variant, rows, weight, options),
+    });
   const variant = MATMUL_VARIANTS[name];
   if (variant === undefined || !variant.suits(recorder.facts, shape)) {
     throw new ShapeError(
-      `matmul: variant ${name} cannot multiply ${capacityOf(rows)} rows by ${weight.form} [${weight.rows}, ${weight.cols}], expected one of: ${matmulCandidates(recorder.facts, shape).join(', ')}`,
+      `matmul: variant ${name} cannot multiply ${capacityOf(rows)} rows by ${weight.form} [${weight.rows}, ${weight.cols}], expected one of: ${candidates.join(', ')}`,
     );
   }
   if (norm !== undefined && variant.fusesNorm !== true) {
-    return matmul(rmsNorm(x, norm.weight, norm.eps), weight, { ...options, norm: undefined });
+    const rest = { ...options, norm: undefined, variant: name };
+    return matmul(rmsNorm(x, norm.weight, norm.eps), weight, rest);
   }
   const fusesGate = variant.fusesGate === true && shape.isWhole;
   if (gate !== undefined && !fusesGate) {
-    return gatedActivation(matmul(x, weight, { ...options, gate: undefined }), gate);
+    const rest = { ...options, gate: undefined, variant: name };
+    return gatedActivation(matmul(x, weight, rest), gate);
   }
   const y = recorder.scratch('f32', [rows, gate === undefined ? weight.rows : weight.rows / 2]);
   for (const shard of weight.shards) {
     variant.record({ recorder, x, matrix: weight, shard, y, rows, options });
   }
   return y;
+}
+
+/** Rows that multiplications of many rows are measured with, whatever their number: all are to run the same kernel. */
+const REHEARSED_ROWS = 256;
+
+function rehearse(
+  recorder: Recorder,
+  variant: string,
+  rows: Extent,
+  weight: Matrix,
+  options: MatmulOptions,
+): { readonly inputs: readonly Tensor[]; readonly output: Tensor } {
+  const most = capacityOf(rows);
+  const count = most <= FEW_ROWS ? most : REHEARSED_ROWS;
+  // A count where there was one, so that the pipelines are those of the step.
+  const extent = typeof rows === 'number' ? count : { ...rows, capacity: count };
+  const x = recorder.workspace('f32', [extent, weight.cols]);
+  const residual =
+    options.residual === undefined ? undefined : recorder.workspace('f32', [extent, weight.rows]);
+  const output = matmul(x, weight, { ...options, residual, variant });
+  return { inputs: residual === undefined ? [x] : [x, residual], output };
 }
 
 function checkOptions(

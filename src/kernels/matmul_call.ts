@@ -57,6 +57,8 @@ export interface MatmulCall {
 export interface MatmulVariant {
   /** The shader file that stands or falls with it. */
   readonly kernel: Variant | 'matmul_plain';
+  /** A library that the kernel includes for it, and that another can stand in for. */
+  readonly library?: Variant;
   /** Whether it can run this multiplication on a device with these facts. */
   readonly suits: (facts: DeviceFacts, shape: MatmulShape) => boolean;
   /** Whether it normalizes x itself; if not, x has been normalized. */

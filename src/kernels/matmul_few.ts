@@ -1,67 +1,144 @@
-/** Multiplication of few rows, as in decoding: the weight is read once. @module */
+/** Multiplication of few rows, as in decoding and speculation: the weight is read once. @module */
 import type { DeviceFacts } from '../gpu/device.ts';
-import { defineKernel, groupsOf } from '../gpu/kernel.ts';
-import { capacityOf } from '../gpu/tensor.ts';
-import { divCeil } from '../util/arith.ts';
+import { defineKernel } from '../gpu/kernel.ts';
+import type { Slots } from '../gpu/shader.ts';
+import { capacityOf, type DeviceTensor } from '../gpu/tensor.ts';
+import aloneSource from '../../shaders/matmul_few_alone.wgsl?raw';
 import source from '../../shaders/matmul_few.wgsl?raw';
 import {
   hasWholeBlocks,
   MATMUL_OPERANDS,
   matmulBindings,
   matmulCost,
-  matmulSlots,
-  rowsSlot,
   type MatmulCall,
   type MatmulShape,
+  type MatmulVariant,
   type MatmulVariants,
 } from './matmul_call.ts';
-import { blockElements } from './matrix.ts';
-import { blockLibrary, reduceLibrary } from './variants.ts';
+import { dot4Variant } from './matmul_few_dot4.ts';
+import { QUAD, quadDispatch, segmentLibrary, segmentWorkgroup } from './matmul_quads.ts';
+import { blockElements, isQuantized } from './matrix.ts';
+import { reducesBySubgroup } from './variants.ts';
 
-const kernel = defineKernel({
-  name: 'matmul_few',
-  source,
-  bindings: { ...MATMUL_OPERANDS, counts: 'uniform' },
-});
+const { x, ...OTHER_OPERANDS } = MATMUL_OPERANDS;
+const BINDINGS = { x, normWeight: 'read', ...OTHER_OPERANDS, counts: 'uniform' } as const;
+
+const few = defineKernel({ name: 'matmul_few', source, bindings: BINDINGS });
+const alone = defineKernel({ name: 'matmul_few_alone', source: aloneSource, bindings: BINDINGS });
 
 /** Most rows for which the kernels that read the weight once per step are used. */
 export const FEW_ROWS = 8;
 
-/** Columns that a workgroup computes. */
-const COLUMNS = 4;
+/** Rows of y that a thread computes at most where there is no bandwidth to save: more take another pass over the weight. */
+const SOFTWARE_TILE = 4;
+const ALONE_WORKGROUP = 8;
 
-/** Ways to multiply up to {@link FEW_ROWS} rows. */
+/**
+ * Ways to multiply up to {@link FEW_ROWS} rows. `few_16x4`: 16 threads share out k for 4 columns. Long rows want more
+ * threads, short ones fewer; more columns read x less often. `few_dot4_*` round x to 8 bits: an error of about 0.5 % of
+ * the largest result, for those who chose weights of 8 or 4 bits.
+ */
 export const FEW_VARIANTS: MatmulVariants = {
-  few: {
-    kernel: 'matmul_few',
-    suits: (_facts, shape) => shape.rows <= FEW_ROWS && hasWholeBlocks(shape),
-    record,
+  few_8x4: fewVariant(8, 4),
+  few_16x4: fewVariant(16, 4),
+  few_32x4: fewVariant(32, 4),
+  few_64x4: fewVariant(64, 4),
+  few_8x8: fewVariant(8, 8),
+  few_32x8: fewVariant(32, 8),
+  few_alone: {
+    kernel: 'matmul_few_alone',
+    suits: (facts, shape) =>
+      isFew(facts, shape) && isQuantized(shape.form) && (shape.rows === 1 || spreads(facts)),
+    fusesNorm: true,
+    fusesGate: true,
+    record: recordAlone,
   },
+  few_dot4_8: dot4Variant(8, FEW_ROWS),
+  few_dot4_32: dot4Variant(32, FEW_ROWS),
 };
 
 /** The variants to try, best first, where none has been measured. */
-export function preferFew(facts: DeviceFacts, _shape: MatmulShape): readonly string[] {
-  return facts.hasSlowBarriers ? [] : ['few'];
+export function preferFew(facts: DeviceFacts, shape: MatmulShape): readonly string[] {
+  // There `direct` does as well and compiles sooner.
+  if (facts.hasSlowBarriers) return [];
+  if (facts.isSoftware) return preferSoftware(shape);
+  // Each thread should have some blocks of a row, and a segment lie within a subgroup if there are any.
+  const blocks = shape.cols / blockElements(shape.form);
+  const most = reducesBySubgroup(facts) ? facts.subgroupMinSize : 16;
+  const lanes = [32, 16].find((size) => size <= most && 2 * size <= blocks) ?? 8;
+  const others = ['few_8x4', 'few_16x4', 'few_32x4', 'few_64x4', 'few_32x8', 'few_8x8'];
+  return [`few_${lanes}x4`, ...others, 'few_dot4_32', 'few_dot4_8'];
 }
 
-function record(call: MatmulCall): void {
-  const { recorder, matrix, shard, rows } = call;
-  // Large vocabularies need more workgroups than fit along one axis.
-  const groups = divCeil(shard.rows, COLUMNS);
-  const across = Math.min(groups, recorder.facts.limits.maxComputeWorkgroupsPerDimension);
-  recorder.dispatch(kernel, {
+/** On a CPU what counts is the number of loads, not which threads read neighbouring words. */
+function preferSoftware({ rows, form }: MatmulShape): readonly string[] {
+  if (isQuantized(form)) return ['few_alone', 'few_8x4'];
+  return form === 'f32' && rows > 1 ? ['few_8x8', 'few_8x4'] : ['few_8x4', 'few_8x8'];
+}
+
+/** Whether the threads of a workgroup of `few_alone` can hand x round: loads of their own of many rows take too long to compile. */
+function spreads(facts: DeviceFacts): boolean {
+  return reducesBySubgroup(facts) && facts.subgroupMinSize >= ALONE_WORKGROUP;
+}
+
+function isFew(_facts: DeviceFacts, shape: MatmulShape): boolean {
+  return shape.rows <= FEW_ROWS && hasWholeBlocks(shape);
+}
+
+function fewVariant(lanes: number, columns: number): MatmulVariant {
+  return {
+    kernel: 'matmul_few',
+    suits: isFew,
+    fusesNorm: true,
+    fusesGate: true,
+    record(call) {
+      const { recorder, rows } = call;
+      const quads = columns / QUAD;
+      const workgroup = segmentWorkgroup(lanes) / quads;
+      const tile = Math.min(capacityOf(rows), recorder.facts.isSoftware ? SOFTWARE_TILE : FEW_ROWS);
+      const { slots, grid } = quadDispatch(call, (quads * workgroup) / lanes, tile);
+      recorder.dispatch(few, {
+        ...matmulCost(call),
+        slots: {
+          ...slots,
+          ...normSlots(call),
+          WORKGROUP: workgroup,
+          LANES: lanes,
+          QUADS: quads,
+          TILE: tile,
+          SEGMENT: segmentLibrary(recorder.facts, lanes),
+        },
+        bindings: normBindings(call),
+        grid,
+      });
+    },
+  };
+}
+
+function recordAlone(call: MatmulCall): void {
+  const { recorder, rows } = call;
+  const tile = capacityOf(rows) === 1 ? 1 : SOFTWARE_TILE;
+  const { slots, grid } = quadDispatch(call, ALONE_WORKGROUP, tile);
+  recorder.dispatch(alone, {
     ...matmulCost(call),
     slots: {
-      ...matmulSlots(call),
-      ROW_BLOCKS: matrix.cols / blockElements(matrix.form),
-      ROWS: capacityOf(rows),
-      ROW_COUNT: rowsSlot(call),
-      ACROSS: across,
-      WORKGROUP: matrix.cols > 128 ? 64 : 32,
-      BLOCK: blockLibrary(matrix.form),
-      REDUCE: reduceLibrary(recorder.facts),
+      ...slots,
+      ...normSlots(call),
+      TILE: tile,
+      WORKGROUP: ALONE_WORKGROUP,
+      SPREAD: spreads(recorder.facts) ? 'lib/spread_subgroup.wgsl' : 'lib/spread_load.wgsl',
     },
-    bindings: matmulBindings(call),
-    grid: [across, groupsOf(rows, capacityOf(rows)), divCeil(groups, across)],
+    bindings: normBindings(call),
+    grid,
   });
+}
+
+function normSlots({ options: { norm } }: MatmulCall): Slots {
+  return { HAS_NORM: norm !== undefined, ...(norm && { EPSILON: norm.eps }) };
+}
+
+function normBindings(
+  call: MatmulCall,
+): ReturnType<typeof matmulBindings> & { readonly normWeight: DeviceTensor } {
+  return { ...matmulBindings(call), normWeight: call.options.norm?.weight ?? call.x };
 }

@@ -1,8 +1,9 @@
+import { rowsCost } from '../gpu/cost.ts';
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import { expectRows, expectShape, type DeviceTensor, type Tensor } from '../gpu/tensor.ts';
 import { ShapeError } from '../util/errors.ts';
 import source from '../../shaders/position_embedding.wgsl?raw';
-import type { Matrix } from './matrix.ts';
+import { matrixBytes, type Matrix } from './matrix.ts';
 import { weightLibrary, workgroupFor } from './variants.ts';
 
 const kernel = defineKernel({
@@ -66,6 +67,7 @@ export function positionEmbedding(
 
   const { recorder } = x;
   const y = recorder.scratch('f32', [rows, table.cols]);
+  const rowBytes = matrixBytes(table.form, 1, table.cols) + 8 * table.cols;
   for (const shard of table.shards) {
     recorder.dispatch(kernel, {
       slots: {
@@ -89,6 +91,7 @@ export function positionEmbedding(
         y,
       },
       grid: [groupsOf(rows, 1)],
+      cost: rowsCost(rows, { bytes: rowBytes }),
     });
   }
   return y;

@@ -1,10 +1,11 @@
+import { rowsCost } from '../gpu/cost.ts';
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import { expectRows, type DeviceTensor, type Extent, type Tensor } from '../gpu/tensor.ts';
 import { divCeil } from '../util/arith.ts';
 import { ShapeError } from '../util/errors.ts';
 import source from '../../shaders/rope_append.wgsl?raw';
 import { pageTables, type AttentionState } from './attention_state.ts';
-import { kvLibrary, paddedHeadDim, type KvLayer } from './kv_cache.ts';
+import { kvBytesPerPage, kvLibrary, paddedHeadDim, type KvLayer } from './kv_cache.ts';
 
 const kernel = defineKernel({
   name: 'rope_append',
@@ -39,7 +40,8 @@ export interface RopeAppendOptions {
  * @param qkv - f32 [T, (heads + 2 kvHeads) · headDim]: query heads, key heads, value heads
  * @param rotary - f32 [≥ T, rotaryDim / 2, 2]: cos and sin of each token's angles; not read if rotaryDim is 0
  * @param state - `positions`, `sequenceOf` and the pages are read
- * @param kv - receives the keys and values, rounded to its dtype; magnitudes over 65504 are clamped for f16
+ * @param kv - receives the keys and values, rounded to its dtype; magnitudes over 65504 are clamped for f16, and q8 is
+ *   rounded to the nearest of 127 steps up to the largest magnitude of the head
  * @returns rotated queries, f32 [T, heads · headDim rounded up to 4], padded with zeros
  * @throws {ShapeError} if a shape differs, or rotaryDim is odd or larger than headDim
  */
@@ -102,6 +104,8 @@ function record(
   const { tables, width } = pageTables('rope_append', state);
   const { positions, sequenceOf } = state;
   const vec4s = ((heads + 2 * kvHeads) * paddedHeadDim(headDim)) / 4;
+  const readBytes = 4 * ((heads + 2 * kvHeads) * headDim + rotaryDim);
+  const writtenBytes = 4 * heads * paddedHeadDim(headDim) + kvBytesPerPage(kv) / kv.pageSize;
   rows.recorder.dispatch(kernel, {
     slots: {
       HEADS: heads,
@@ -116,5 +120,6 @@ function record(
     },
     bindings: { qkv: rows, rotary, positions, sequenceOf, tables, queries, keys, values },
     grid: [divCeil(vec4s, WORKGROUP), groupsOf(tokens, 1)],
+    cost: rowsCost(tokens, { bytes: readBytes + writtenBytes }),
   });
 }

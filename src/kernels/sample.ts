@@ -1,3 +1,4 @@
+import { rowsCost } from '../gpu/cost.ts';
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import {
   capacityOf,
@@ -64,7 +65,10 @@ const TOKENS_PER_THREAD = 8;
 
 /** How one row's next token is chosen. The steps apply in this order; values are those of the OpenAI API. */
 export interface SampleParams {
-  /** Row of `history` and `lastTokens` that belongs to the request. No two rows of a step share one. */
+  /**
+   * Row of `history` and place in `lastTokens` that belong to the request. No two rows of a step share one. Past the rows
+   * of `history` only for rows that keep none.
+   */
   readonly slot: number;
   /** > 0, 1 = off; divides (or multiplies, if negative) logits of tokens in the prompt or generated. */
   readonly repetitionPenalty: number;
@@ -109,7 +113,7 @@ export interface SampleState {
 export interface SampleMemory {
   /** u32 [slots, vocab]: bit {@link HISTORY_PROMPT}, and times generated */
   readonly history: DeviceTensor;
-  /** u32 [slots]: the token last sampled, where the next step's embedding reads it */
+  /** u32 [at least slots]: the token last sampled, where the next step's embedding reads it */
   readonly lastTokens: DeviceTensor;
 }
 
@@ -182,8 +186,7 @@ export function sample(logits: Tensor, state: SampleState, memory: SampleMemory)
   const samples = expectRows('sample: logits', logits, 'f32', vocab);
   const capacity = capacityOf(samples);
   checkState(state, capacity);
-  const slots = expectRows('sample: history', memory.history, 'u32', vocab);
-  expectShape('sample: lastTokens', memory.lastTokens, 'u32', [capacityOf(slots)]);
+  checkMemory(memory, vocab);
 
   const { recorder } = logits;
   const { rows, biasTokens, biasValues } = state;
@@ -207,18 +210,29 @@ export function sample(logits: Tensor, state: SampleState, memory: SampleMemory)
     ...options,
     bindings: { logits, rows, biasTokens, biasValues, history, z, partials },
     grid: [chunks, groupsOf(samples, 1)],
+    cost: rowsCost(samples, { bytes: 8 * vocab }),
   });
   recorder.dispatch(pick, {
     ...options,
     bindings: { z, partials, rows, results, history, lastTokens },
     grid: [groupsOf(samples, 1)],
+    cost: rowsCost(samples, { bytes: 16 * chunks }), // greedily; a draw reads z too
   });
   recorder.dispatch(logprobs, {
     ...options,
     bindings: { logits, partials, rows, results },
     grid: [groupsOf({ count: 'candidates', capacity }, 1)],
+    cost: rowsCost(samples, { bytes: 4 * vocab }),
   });
   return results;
+}
+
+function checkMemory({ history, lastTokens }: SampleMemory, vocab: number): void {
+  const slots = capacityOf(expectRows('sample: history', history, 'u32', vocab));
+  const places = capacityOf(expectRows('sample: lastTokens', lastTokens, 'u32'));
+  if (places < slots) {
+    throw new ShapeError(`sample: lastTokens has ${places} ids, expected at least ${slots}`);
+  }
 }
 
 function checkState(state: SampleState, samples: number): void {

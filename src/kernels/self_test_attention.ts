@@ -9,9 +9,22 @@ import {
   type AttentionOptions,
   type AttentionState,
 } from './attention.ts';
-import { createKvLayer, paddedHeadDim, type KvDType } from './kv_cache.ts';
+import {
+  kvRow4,
+  kvTensorShapes,
+  paddedHeadDim,
+  type KvDType,
+  type KvLayer,
+  type KvShape,
+} from './kv_cache.ts';
 import { countsOf, floats, reduceVariant, type SelfTestCase } from './self_test_case.ts';
-import { random, uploadNumbers, uploadStored, uploadWords } from './self_test_data.ts';
+import {
+  random,
+  uploadNumbers,
+  uploadScaled,
+  uploadStored,
+  uploadWords,
+} from './self_test_data.ts';
 
 /** Queries and keys, those of the step included, of the sequences that attention is tried on. */
 const SEQUENCES = [
@@ -63,26 +76,46 @@ function attentionCase(c: AttentionCase): SelfTestCase {
   const step = { tokens, decodes, tiles: tiles.length / 2 };
   return {
     name: c.name,
-    variants: (facts) =>
-      chooseAttention(facts) === 'tiled' ? [...reduceVariant(facts), 'attention_tiled'] : [],
+    variants(facts) {
+      const variant = chooseAttention(facts, { heads, kvHeads, headDim, kv: dtype });
+      if (variant === 'direct') return [];
+      const one = variant.one === 'lanes' ? ['attention_lanes' as const] : reduceVariant(facts);
+      return [...one, 'attention_tiled'];
+    },
     steps: [countsOf({ ...step, splits: 1 }), countsOf({ ...step, splits: 3, combines: decodes })],
     depth: Math.max(...SEQUENCES.map(([, keys]) => keys)),
     record(recorder) {
       const { device } = recorder;
       const { state, pages } = attentionState(device, tiles);
-      const kv = createKvLayer(device, pages, { kvHeads, headDim, pageSize: PAGE_SIZE, dtype });
-      const filled = {
-        ...kv,
-        keys: uploadStored(device, dtype, kv.keys.shape.map(Number), 7),
-        values: uploadStored(device, dtype, kv.values.shape.map(Number), 8),
-      };
+      const kv = filledCache(device, pages, { kvHeads, headDim, pageSize: PAGE_SIZE, dtype });
       const size = heads * paddedHeadDim(headDim);
       const queries = uploadNumbers(device, [tokens, size], random(tokens * size, 9));
       const scale = 2 / Math.sqrt(headDim);
       const options = { heads, scale, maxSplits: MAX_SPLITS, ...c.options?.(device) };
-      return attention(recorder.tensor(queries), state, filled, options);
+      return attention(recorder.tensor(queries), state, kv, options);
     },
     read: floats,
+  };
+}
+
+function filledCache(device: Device, pages: number, kv: KvShape): KvLayer {
+  const { dtype, pageSize } = kv;
+  const shapes = kvTensorShapes(pages, kv);
+  if (dtype !== 'q8') {
+    return {
+      ...kv,
+      pages,
+      keys: uploadStored(device, dtype, shapes.keys, 7),
+      values: uploadStored(device, dtype, shapes.values, 8),
+    };
+  }
+  const row4 = kvRow4(kv);
+  const isLast = (i: number): boolean => i % row4 === row4 - 1;
+  return {
+    ...kv,
+    pages,
+    keys: uploadScaled(device, shapes.keys, 7, (i) => isLast(Math.floor(i / pageSize))),
+    values: uploadScaled(device, shapes.values, 8, isLast),
   };
 }
 

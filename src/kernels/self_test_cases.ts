@@ -3,11 +3,12 @@
  *
  * @module
  */
+import type { DeviceFacts } from '../gpu/device.ts';
 import type { Dim, Tensor } from '../gpu/tensor.ts';
 import type { KvDType } from './kv_cache.ts';
-import { chooseMatmul, FEW_ROWS, matmul, MATMUL_VARIANTS } from './matmul.ts';
+import { chooseMatmul, FEW_ROWS, matmul, MATMUL_VARIANTS, matmulCandidates } from './matmul.ts';
 import type { MatmulOptions } from './matmul_call.ts';
-import type { WeightForm } from './matrix.ts';
+import { isQuantized, QUANT_GROUP, type WeightForm } from './matrix.ts';
 import { rmsNorm } from './rms_norm.ts';
 import {
   decodeSampleRow,
@@ -40,7 +41,9 @@ export function selfTestCases({ weights, kv, tasks }: ModelNeeds): readonly Self
     normCase(),
     ...(decodes ? [sampleCase()] : []),
     ...weights.flatMap((form) => [
+      matmulCase('one row', form, 1, 1),
       matmulCase('few rows', form, 5, FEW_ROWS),
+      ...(isQuantized(form) ? [integersCase(form)] : []),
       matmulCase('many rows', form, 67, 70),
     ]),
     ...(decodes ? [causalAttentionCase(kv)] : []),
@@ -76,9 +79,10 @@ function matmulCase(what: string, form: WeightForm, rows: number, capacity: numb
   return {
     name: `matmul, ${what}, ${form}`,
     variants(facts) {
-      const kernel = MATMUL_VARIANTS[chooseMatmul(facts, shape)]?.kernel;
+      const { kernel, library } = MATMUL_VARIANTS[chooseMatmul(facts, shape)] ?? {};
       return [
-        ...(kernel === 'matmul_few' ? reduceVariant(facts) : []),
+        ...(kernel?.startsWith('matmul_few') === true ? reduceVariant(facts) : []),
+        ...(library === undefined ? [] : [library]),
         ...(kernel === undefined || kernel === 'matmul_plain' ? [] : [kernel]),
       ];
     },
@@ -95,6 +99,34 @@ function matmulCase(what: string, form: WeightForm, rows: number, capacity: numb
       return matmul(perRow(inputs, 6), uploadWeight(device, form, outputs, inputs, 3), options);
     },
     read: (bytes) => floats(bytes.slice(0, 4 * rows * outputs)),
+  };
+}
+
+/** The multiplication in integers, of rows that 8-bit integers hold exactly, so that it must agree like the others. */
+function integersCase(form: WeightForm): SelfTestCase {
+  const [rows, inputs, outputs] = [2, 288, 67];
+  const shape = { rows, cols: inputs, outputs, form, isWhole: true };
+  const variantOn = (facts: DeviceFacts): string | undefined =>
+    matmulCandidates(facts, shape).find(
+      (name) => MATMUL_VARIANTS[name]?.kernel === 'matmul_few_dot4',
+    );
+  return {
+    name: `matmul, integers, ${form}`,
+    variants: (facts) =>
+      variantOn(facts) === undefined ? [] : [...reduceVariant(facts), 'matmul_few_dot4'],
+    steps: [countsOf({})],
+    depth: inputs,
+    record(recorder) {
+      const { device, facts } = recorder;
+      // Of every group one element is the largest that there is, so the group's scale is 2^-7.
+      const values = random(rows * inputs, 6).map((value, i) =>
+        i % QUANT_GROUP === 5 ? 127 / 128 : Math.round(value * 127) / 128,
+      );
+      const x = recorder.tensor(uploadNumbers(device, [rows, inputs], values));
+      const weight = uploadWeight(device, form, outputs, inputs, 3);
+      return matmul(x, weight, { variant: variantOn(facts) });
+    },
+    read: floats,
   };
 }
 

@@ -51,6 +51,22 @@ export function uploadStored(
   return uploadBytes(device, dtype, shape, randomHalves(dtype, count, seed));
 }
 
+/** A `q8` cache's keys or values: bytes of all values, and where `isScale` says so, a scale around 1/127. */
+export function uploadScaled(
+  device: Device,
+  shape: readonly number[],
+  seed: number,
+  isScale: (word: number) => boolean,
+): DeviceTensor {
+  const count = shape.reduce((n, size) => n * size, 1);
+  const words = randomWords(count, seed);
+  const floats = new Float32Array(words.buffer);
+  for (let i = 0; i < count; i += 1) {
+    if (isScale(i)) floats[i] = (0.5 + (words[i] ?? 0) / 2 ** 32) / 127;
+  }
+  return uploadWords(device, shape, words);
+}
+
 /** Sign and fraction as they come, of the exponent three bits, counted down from that of 1. */
 function randomHalves(
   dtype: 'f16' | 'bf16',

@@ -3,16 +3,22 @@ import type { WeightForm } from './matrix.ts';
 
 /**
  * What a device may get wrong and something plainer can stand in for: kernels and libraries of `shaders/` by file name;
- * `attention_tiled` is `attention_split`, `attention_combine` and `attention_tile` together. One that is in
+ * `attention_tiled` is `attention_split`, `attention_combine` and `attention_tile` together, `attention_lanes` the
+ * replacement of the first. One that is in
  * `DeviceFacts.dropped` is not chosen.
  */
 export const VARIANTS = [
   'matmul_tile',
+  'matmul_tile_matrix',
   'matmul_few',
+  'matmul_few_alone',
+  'matmul_few_dot4',
   'matmul_direct',
   'attention_tiled',
+  'attention_lanes',
   'disentangled_tile',
   'reduce_subgroup',
+  'rows_subgroup',
 ] as const;
 export type Variant = (typeof VARIANTS)[number];
 

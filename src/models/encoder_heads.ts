@@ -243,7 +243,7 @@ function classifier(trunk: Trunk, layers: HeadLayers, size: number) {
   const { weights, dim } = trunk;
   return {
     transform: transformation(trunk, layers, dim),
-    out: linear(weights.at(layers.out), dim, size, { bias: true }),
+    out: linear(weights.at(layers.out).as('end'), dim, size, { bias: true }),
   };
 }
 
@@ -257,7 +257,7 @@ function vocabulary(trunk: Trunk, layers: VocabularyLayers): EncoderOutput {
   const isTied = layers.isTied ?? json.flag('tie_word_embeddings', true);
   const decoder = isTied
     ? embed
-    : { weight: weights.at(layers.out).matrix({ weight: vocab }, width) };
+    : { weight: weights.at(layers.out).as('end').matrix({ weight: vocab }, width) };
   const decode = tiedHead(decoder, { bias });
   return { per: 'token', size: vocab, compute: (hidden) => decode(transform(hidden)) };
 }

@@ -92,7 +92,9 @@ export const llama: DecoderFamily = {
     const embed = embedding(w.at('embed_tokens'), c.vocab, c.dim);
     const blocks = Array.from({ length: c.layers }, (_, i) => block(w.at('layers', i), c, i));
     const norm = rmsNorm(w.at('norm'), c.dim, c.normEps);
-    const head = c.tiedEmbeddings ? tiedHead(embed) : linear(weights.at('lm_head'), c.dim, c.vocab);
+    const head = c.tiedEmbeddings
+      ? tiedHead(embed)
+      : linear(weights.at('lm_head').as('end'), c.dim, c.vocab);
 
     return {
       kv: c,

@@ -160,7 +160,9 @@ function sparse(w: WeightScope, norm: RmsNorm, c: Config): Sublayer<TokenStep> {
     Object.fromEntries(
       Array.from({ length: experts }, (_, i) => [`expert_${i}.${name}.weight`, rows]),
     );
-  const router = linear(w.at('router', 'classifier'), c.dim, experts, { bias: c.routerBias });
+  const router = linear(w.at('router', 'classifier').as('exact'), c.dim, experts, {
+    bias: c.routerBias,
+  });
   const input = w.at('experts').matrix(stacked('wi', c.hiddenDim), c.dim);
   const output = w.at('experts').matrix(stacked('wo', c.dim), c.hiddenDim);
   return (h, step) => {

@@ -22,7 +22,7 @@ export function embedding(
   dim: number,
   { scale }: { readonly scale?: number | undefined } = {},
 ): Embedding {
-  const weight = w.matrix({ weight: vocab }, dim);
+  const weight = w.as('end').matrix({ weight: vocab }, dim);
   const apply = (tokens: Tensor, lastTokens: DeviceTensor, add?: Tensor): Tensor =>
     lookUp(tokens, lastTokens, weight, { scale, add });
   return Object.assign(apply, { weight });
@@ -40,6 +40,6 @@ export function positions(
   dim: number,
   options: PositionOptions,
 ): (x: Tensor, step: TokenStep) => Tensor {
-  const weight = w.matrix({ weight: rows }, dim);
+  const weight = w.as('exact').matrix({ weight: rows }, dim);
   return (x, step) => positionEmbedding(x, step, weight, options);
 }

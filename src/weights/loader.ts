@@ -1,22 +1,32 @@
 import type { Device } from '../gpu/device.ts';
 import type { DeviceTensor } from '../gpu/tensor.ts';
-import type { Matrix, MatrixShard } from '../kernels/matrix.ts';
-import { DeviceLimitError, ShapeError, WeightFileError } from '../util/errors.ts';
+import { matrixBytes, type Matrix, type WeightForm } from '../kernels/matrix.ts';
+import { ShapeError } from '../util/errors.ts';
+import { allocateMatrix, type WeightMemory } from './allocate.ts';
 import type { Checkpoint, TensorEntry } from './checkpoint.ts';
-import { toFloat32, type FloatDtype } from './format/float.ts';
+import { WeightConverter } from './converter.ts';
+import { toFloat32 } from './format/float.ts';
+import { formOf, type FormSize, type MatrixRole, type WeightChoice } from './forms.ts';
 import type { NamedPart, WeightStore } from './scope.ts';
+import {
+  areAligned,
+  ELEMENT_BYTES,
+  findTensor,
+  floatDtype,
+  stackedForm,
+  storedForm,
+  unflattened,
+} from './stored.ts';
 import { streamTensors, type StreamOptions, type TensorRead } from './stream.ts';
-
-const STORAGE = { F32: 'f32', F16: 'f16', BF16: 'bf16' } as const;
-const ELEMENT_BYTES = { f32: 4, f16: 2, bf16: 2 } as const;
+import { writeBytes } from './write_bytes.ts';
 
 /** Bytes written between waits for the GPU, so that its staging memory stays bounded. */
 const WRITE_WINDOW = 32 * 2 ** 20;
 
-/** Where the bytes of one checkpoint tensor go: rows of a matrix from `firstByte` on. */
-interface Destination {
-  readonly dtype: keyof typeof ELEMENT_BYTES;
-  readonly shards: readonly { readonly tensor: DeviceTensor; readonly firstByte: number }[];
+/** A tensor to read, and what takes its bytes on a certain device. */
+interface Plan {
+  readonly entry: TensorEntry;
+  readonly takes: (device: Device, converter: () => WeightConverter) => TensorRead['onBytes'];
 }
 
 /**
@@ -24,243 +34,194 @@ interface Destination {
  * file's header; {@link upload} then streams the bytes of all of them in bounded chunks.
  */
 export class WeightLoader implements WeightStore {
-  readonly #device: Device;
+  readonly #memory: WeightMemory;
   readonly #checkpoint: Checkpoint;
-  readonly #reads: TensorRead[] = [];
-  readonly #computed: (() => void)[] = [];
-  #writtenBytes = 0;
+  readonly #choice: WeightChoice;
+  readonly #plans: Plan[] = [];
+  readonly #computed: ((device: Device) => void)[] = [];
+  readonly #sizes = new Map<WeightForm, FormSize>();
 
-  constructor(device: Device, checkpoint: Checkpoint) {
-    this.#device = device;
+  /**
+   * @param memory - the device that {@link upload} is for, or what counts memory in its place
+   * @param choice - what matrices are stored in
+   */
+  constructor(memory: WeightMemory, checkpoint: Checkpoint, choice: WeightChoice = 'stored') {
+    this.#memory = memory;
     this.#checkpoint = checkpoint;
+    this.#choice = choice;
+  }
+
+  /** The matrices asked for so far that are in the files, by form. */
+  get sizes(): ReadonlyMap<WeightForm, FormSize> {
+    return this.#sizes;
   }
 
   has(name: string): boolean {
     return this.#checkpoint.tensors.has(name);
   }
 
-  matrix(parts: readonly NamedPart[], cols: number): Matrix {
+  matrix(parts: readonly NamedPart[], cols: number, role: MatrixRole): Matrix {
     const entries = parts.map(({ name, rows }) =>
-      this.#find(name, [rows, cols], ...this.#unflattened(name, rows, cols)),
+      findTensor(
+        this.#checkpoint,
+        name,
+        [rows, cols],
+        ...unflattened(this.#checkpoint, name, rows, cols),
+      ),
     );
-    const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-    const dtype = storageOf(entries, cols);
-    const name = parts.map((part) => part.name).join(' + ');
-    const shards = this.#allocate(name, dtype, rows, cols);
-
-    let firstByte = 0;
-    const rowBytes = cols * ELEMENT_BYTES[dtype];
-    const places = shards.map(({ tensor, firstRow }) => ({
-      tensor,
-      firstByte: firstRow * rowBytes,
-    }));
+    const stored = stackedForm(entries, cols);
+    const wanted = formOf(this.#choice, role, stored, cols);
+    // Halves that begin within a word would have to be put together with their neighbours of another tensor.
+    const form = wanted === 'f16' && !areAligned(entries, cols, 'f16') ? 'f32' : wanted;
+    const matrix = this.#allocate(parts, cols, form);
+    const { count, bytes } = this.#sizes.get(form) ?? { count: 0, bytes: 0 };
+    const sizeBytes = matrixBytes(form, matrix.rows, cols);
+    this.#sizes.set(form, { count: count + 1, bytes: bytes + sizeBytes });
+    let firstElement = 0;
     for (const entry of entries) {
-      this.#plan(entry, { dtype, shards: places }, firstByte);
-      firstByte += (entry.shape[0] ?? 0) * rowBytes;
+      this.#plan(entry, matrix, firstElement);
+      firstElement += (entry.shape[0] ?? 0) * cols;
     }
-    return { rows, cols, form: dtype, shards };
+    return matrix;
   }
 
   vector(parts: readonly NamedPart[]): DeviceTensor {
-    const entries = parts.map(({ name, rows }) => this.#find(name, [rows], [1, rows]));
+    const entries = parts.map(({ name, rows }) =>
+      findTensor(this.#checkpoint, name, [rows], [1, rows]),
+    );
     const size = parts.reduce((sum, part) => sum + part.rows, 0);
-    const name = parts.map((part) => part.name).join(' + ');
-    const tensor = this.#device.createTensor('weights', name, 'f32', [size]);
-    let firstByte = 0;
+    const tensor = this.#memory.createTensor('weights', nameOf(parts), 'f32', [size]);
+    let firstElement = 0;
     for (const entry of entries) {
-      this.#plan(entry, { dtype: 'f32', shards: [{ tensor, firstByte: 0 }] }, firstByte);
-      firstByte += (entry.shape.at(-1) ?? 0) * ELEMENT_BYTES.f32;
+      this.#plan(entry, asColumn(tensor, size), firstElement);
+      firstElement += entry.shape.at(-1) ?? 0;
     }
     return tensor;
   }
 
   rowTable({ name, rows }: NamedPart, cols: number, rowOf: Uint32Array): DeviceTensor {
-    const entry = this.#find(name, [rows, cols]);
+    const entry = findTensor(this.#checkpoint, name, [rows, cols]);
     const absent = rowOf.find((row) => row >= rows);
     if (absent !== undefined) {
       throw new ShapeError(`rowTable: row ${absent} of ${name}, expected one of its ${rows} rows`);
     }
-    const stored = floatDtype(entry);
-    const tensor = this.#device.createTensor('weights', name, 'f32', [rowOf.length, cols]);
-    const values = new Float32Array(rows * cols);
-    this.#reads.push({
+    const dtype = floatDtype(entry);
+    const elementBytes = ELEMENT_BYTES[storedForm(entry)];
+    const tensor = this.#memory.createTensor('weights', name, 'f32', [rowOf.length, cols]);
+    const { shards } = asColumn(tensor, rowOf.length * cols);
+    this.#plans.push({
       entry,
-      onBytes: (offset, bytes) => {
-        values.set(toFloat32(stored, bytes), offset / ELEMENT_BYTES[STORAGE[stored]]);
-        if (offset + bytes.length < entry.end - entry.begin) return;
-        const table = new Float32Array(rowOf.length * cols);
-        rowOf.forEach((row, i) =>
-          table.set(values.subarray(row * cols, (row + 1) * cols), i * cols),
-        );
-        const to: Destination = { dtype: 'f32', shards: [{ tensor, firstByte: 0 }] };
-        this.#write(to, 0, new Uint8Array(table.buffer));
+      takes: (device) => {
+        const values = new Float32Array(rows * cols);
+        return (offset, bytes) => {
+          values.set(toFloat32(dtype, bytes), offset / elementBytes);
+          if (offset + bytes.length < entry.end - entry.begin) return;
+          const table = new Float32Array(rowOf.length * cols);
+          rowOf.forEach((row, i) =>
+            table.set(values.subarray(row * cols, (row + 1) * cols), i * cols),
+          );
+          writeBytes(device, 1, shards, 0, new Uint8Array(table.buffer));
+        };
       },
     });
     return tensor;
   }
 
-  computed({ name, rows }: NamedPart, cols: number, values: Float32Array): Matrix {
-    const shards = this.#allocate(name, 'f32', rows, cols);
-    const places = shards.map(({ tensor, firstRow }) => ({
-      tensor,
-      firstByte: firstRow * cols * ELEMENT_BYTES.f32,
-    }));
+  computed(part: NamedPart, cols: number, values: Float32Array): Matrix {
+    const matrix = this.#allocate([part], cols, 'f32');
     const { buffer, byteOffset, byteLength } = values;
-    this.#computed.push(() => {
-      this.#write({ shards: places }, 0, new Uint8Array(buffer, byteOffset, byteLength));
+    this.#computed.push((device) => {
+      const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+      writeBytes(device, cols, matrix.shards, 0, bytes);
     });
-    return { rows, cols, form: 'f32', shards };
+    return matrix;
   }
 
   constant(name: string, values: Uint32Array): DeviceTensor {
-    const tensor = this.#device.createTensor('weights', name, 'u32', [values.length]);
+    const tensor = this.#memory.createTensor('weights', name, 'u32', [values.length]);
     const { buffer, byteOffset, byteLength } = values;
-    this.#computed.push(() => {
-      const to = { shards: [{ tensor, firstByte: 0 }] };
-      this.#write(to, 0, new Uint8Array(buffer, byteOffset, byteLength));
+    this.#computed.push((device) => {
+      const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+      writeBytes(device, 1, asColumn(tensor, values.length).shards, 0, bytes);
     });
     return tensor;
   }
 
   /**
-   * Reads everything asked for and writes it to the GPU.
+   * Reads everything asked for and writes it to the device whose memory was reserved.
    *
+   * @throws {WeightFileError} if a value cannot be converted to the form of its matrix
    * @throws {DownloadError} if a file cannot be read
    * @throws {OutOfMemoryError} if the GPU could not hold the weights
    * @throws `signal.reason` when aborted
    */
-  async upload(options: StreamOptions = {}): Promise<void> {
-    await this.#device.settled();
-    for (const write of this.#computed) write();
-    await streamTensors(this.#reads, options);
-    await this.#device.settled();
-  }
-
-  /** The shape [rows, a, b, …] a tensor is stored in, if its rows have `cols` elements nevertheless. */
-  #unflattened(name: string, rows: number, cols: number): readonly (readonly number[])[] {
-    const [, ...axes] = this.#checkpoint.tensors.get(name)?.shape ?? [];
-    const isSame = axes.length > 1 && axes.reduce((product, n) => product * n, 1) === cols;
-    return isSame ? [[rows, ...axes]] : [];
-  }
-
-  /** @param others - further shapes that will do */
-  #find(
-    name: string,
-    shape: readonly number[],
-    ...others: readonly (readonly number[])[]
-  ): TensorEntry {
-    const entry = this.#checkpoint.tensors.get(name);
-    if (entry === undefined) {
-      const files = this.#checkpoint.files.map((file) => file.name).join(', ');
-      throw new WeightFileError(
-        files,
-        `tensor ${name} is missing, expected [${shape.join(', ')}]; config.json describes another model, or the file is incomplete`,
-        { tensor: name },
-      );
-    }
-    const found = entry.shape.join(', ');
-    if (![shape, ...others].some((expected) => expected.join(', ') === found)) {
-      throw new WeightFileError(
-        entry.file.name,
-        `tensor ${name} has shape [${found}], expected [${shape.join(', ')}]`,
-        { tensor: name },
-      );
-    }
-    return entry;
-  }
-
-  /** Memory for a matrix, cut between rows where it is larger than a binding may be. */
-  #allocate(
-    name: string,
-    dtype: keyof typeof ELEMENT_BYTES,
-    rows: number,
-    cols: number,
-  ): readonly MatrixShard[] {
-    const { maxStorageBufferBindingSize, maxBufferSize } = this.#device.facts.limits;
-    const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-    const rowBytes = cols * ELEMENT_BYTES[dtype];
-    // An even number of rows, so that every shard starts on a whole 32-bit word.
-    const rowsPerShard = Math.min(rows, Math.floor(most / rowBytes / 2) * 2);
-    if (rowsPerShard === 0) {
-      throw new DeviceLimitError(
-        'maxStorageBufferBindingSize',
-        most,
-        2 * rowBytes,
-        `a row of ${name} does not fit`,
-      );
-    }
-    const shards: MatrixShard[] = [];
-    for (let firstRow = 0; firstRow < rows; firstRow += rowsPerShard) {
-      const count = Math.min(rowsPerShard, rows - firstRow);
-      const tensor = this.#device.createTensor('weights', name, dtype, [count, cols]);
-      shards.push({ firstRow, rows: count, tensor });
-    }
-    return shards;
-  }
-
-  #plan(entry: TensorEntry, to: Destination, firstByte: number): void {
-    const stored = floatDtype(entry);
-    const converts = STORAGE[stored] !== to.dtype;
-    const widening = converts ? 4 / ELEMENT_BYTES[STORAGE[stored]] : 1;
-    this.#reads.push({
-      entry,
-      onBytes: async (offset, bytes) => {
-        const values = converts ? new Uint8Array(toFloat32(stored, bytes).buffer) : bytes;
-        this.#write(to, firstByte + offset * widening, values);
-        this.#writtenBytes += values.length;
-        if (this.#writtenBytes >= WRITE_WINDOW) {
-          this.#writtenBytes = 0;
-          await this.#device.gpu.queue.onSubmittedWorkDone();
-          this.#device.throwIfFailed();
-        }
-      },
+  async upload(device: Device, options: StreamOptions = {}): Promise<void> {
+    await device.settled();
+    for (const write of this.#computed) write(device);
+    let converter: WeightConverter | undefined;
+    const converterOf = (): WeightConverter => (converter ??= new WeightConverter(device));
+    let writtenBytes = 0;
+    const throttle = async (bytes: number): Promise<void> => {
+      writtenBytes += bytes;
+      if (writtenBytes < WRITE_WINDOW) return;
+      writtenBytes = 0;
+      await device.gpu.queue.onSubmittedWorkDone();
+      device.throwIfFailed();
+    };
+    const reads = this.#plans.map(({ entry, takes }): TensorRead => {
+      const take = takes(device, converterOf);
+      return {
+        entry,
+        onBytes: async (offset, bytes) => {
+          await take(offset, bytes);
+          await throttle(bytes.length);
+        },
+      };
     });
+    try {
+      await streamTensors(reads, options);
+      await converter?.check();
+      await device.settled();
+    } finally {
+      converter?.dispose();
+    }
   }
 
-  /** Writes bytes at their place in the stacked matrix, which may cross from one shard to the next. */
-  #write(to: Pick<Destination, 'shards'>, at: number, bytes: Uint8Array): void {
-    for (const { tensor, firstByte } of to.shards) {
-      const begin = Math.max(at, firstByte);
-      const end = Math.min(at + bytes.length, firstByte + tensor.sizeBytes);
-      if (begin >= end || tensor.memory.kind !== 'buffer') continue;
-      const part = wholeWords(bytes.subarray(begin - at, end - at));
-      this.#device.gpu.queue.writeBuffer(tensor.memory.buffer, begin - firstByte, part);
+  #allocate(parts: readonly NamedPart[], cols: number, form: WeightForm): Matrix {
+    const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+    const shards = allocateMatrix(this.#memory, nameOf(parts), form, rows, cols);
+    return { rows, cols, form, shards };
+  }
+
+  /** Has a tensor read into a matrix, where it begins at an element. */
+  #plan(entry: TensorEntry, matrix: Matrix, firstElement: number): void {
+    const { form, cols, shards } = matrix;
+    const stored = storedForm(entry);
+    if (form === stored || form === 'f32') {
+      const dtype = floatDtype(entry);
+      const growth = ELEMENT_BYTES[form] / ELEMENT_BYTES[stored];
+      const firstByte = firstElement * ELEMENT_BYTES[form];
+      this.#plans.push({
+        entry,
+        takes: (device) => (offset, bytes) => {
+          const values = growth === 1 ? bytes : new Uint8Array(toFloat32(dtype, bytes).buffer);
+          writeBytes(device, cols, shards, firstByte + offset * growth, values);
+        },
+      });
+    } else if (form !== 'bf16') {
+      this.#plans.push({
+        entry,
+        takes: (_, converter) => converter().take(entry, { form, cols, shards }, firstElement),
+      });
     }
   }
 }
 
-/**
- * The dtype a stack of tensors is stored in: theirs, if it is the same for all and each begins on a whole 32-bit
- * word; f32 otherwise.
- */
-function storageOf(entries: readonly TensorEntry[], cols: number): keyof typeof ELEMENT_BYTES {
-  const [first, ...others] = entries.map((entry) => STORAGE[floatDtype(entry)]);
-  if (first === undefined || others.some((dtype) => dtype !== first)) return 'f32';
-  const isAligned = entries
-    .slice(0, -1)
-    .every(({ shape }) => ((shape[0] ?? 0) * cols * ELEMENT_BYTES[first]) % 4 === 0);
-  return isAligned ? first : 'f32';
+function nameOf(parts: readonly NamedPart[]): string {
+  return parts.map((part) => part.name).join(' + ');
 }
 
-function floatDtype({ dtype, name, file }: TensorEntry): FloatDtype {
-  if (dtype === 'F32' || dtype === 'F16' || dtype === 'BF16') return dtype;
-  throw new WeightFileError(
-    file.name,
-    `tensor ${name} is stored as ${dtype}, expected F32, F16 or BF16; use the unquantized repository`,
-    { tensor: name },
-  );
-}
-
-/** The bytes, with zeros up to the next multiple of 4 that `writeBuffer` asks for. */
-function wholeWords(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const padded =
-    bytes.length % 4 === 0
-      ? bytes
-      : Uint8Array.from({ length: bytes.length + 4 - (bytes.length % 4) });
-  if (padded !== bytes) padded.set(bytes);
-  // writeBuffer takes no shared memory; a source of the caller's own may hand some out.
-  const { buffer, byteOffset, byteLength } = padded;
-  return buffer instanceof ArrayBuffer
-    ? new Uint8Array(buffer, byteOffset, byteLength)
-    : Uint8Array.from(padded);
+/** A tensor of 32-bit elements as a matrix with one column. */
+function asColumn(tensor: DeviceTensor, rows: number): Matrix {
+  return { rows, cols: 1, form: 'f32', shards: [{ firstRow: 0, rows, tensor }] };
 }

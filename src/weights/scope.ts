@@ -1,12 +1,13 @@
 import type { DeviceTensor } from '../gpu/tensor.ts';
 import type { Matrix } from '../kernels/matrix.ts';
+import type { MatrixRole } from './forms.ts';
 
 /** Where {@link WeightScope} gets its tensors from. */
 export interface WeightStore {
   /** Whether the checkpoint has a tensor of this full name. */
   has(name: string): boolean;
   /** Reserves GPU memory for the tensors stacked by rows; each is `[rows, cols]`, or `[rows, a, b]` with a · b = cols. */
-  matrix(parts: readonly NamedPart[], cols: number): Matrix;
+  matrix(parts: readonly NamedPart[], cols: number, role: MatrixRole): Matrix;
   /** Reserves GPU memory for one-dimensional tensors laid end to end, as f32; `[1, n]` counts as `[n]`. */
   vector(parts: readonly NamedPart[]): DeviceTensor;
   /** Reserves GPU memory for chosen rows of a tensor `[rows, cols]`, as f32. */
@@ -30,15 +31,22 @@ export interface NamedPart {
 export class WeightScope {
   readonly #store: WeightStore;
   readonly #prefix: string;
+  readonly #role: MatrixRole;
 
-  constructor(store: WeightStore, prefix = '') {
+  constructor(store: WeightStore, prefix = '', role: MatrixRole = 'inner') {
     this.#store = store;
     this.#prefix = prefix;
+    this.#role = role;
   }
 
   /** The scope `path` below this one. */
   at(...path: readonly (string | number)[]): WeightScope {
-    return new WeightScope(this.#store, this.#name(path.join('.')));
+    return new WeightScope(this.#store, this.#name(path.join('.')), this.#role);
+  }
+
+  /** This scope, where matrices are of this role instead of `inner`; it decides in which forms they may be stored. */
+  as(role: MatrixRole): WeightScope {
+    return new WeightScope(this.#store, this.#prefix, role);
   }
 
   has(name: string): boolean {
@@ -46,14 +54,14 @@ export class WeightScope {
   }
 
   /**
-   * A weight matrix, in the dtype it is stored in. Several parts are stacked by rows into one matrix. A row may have
+   * A weight matrix, in a form that the loader chooses. Several parts are stacked by rows into one matrix. A row may have
    * several axes in the file, as that of a convolution.
    *
    * @throws {WeightFileError} if a tensor is missing, has another shape, or a dtype we cannot compute with
    * @throws {DeviceLimitError} if a row is larger than the device's bindings
    */
   matrix(parts: Readonly<Record<string, number>>, cols: number): Matrix {
-    return this.#store.matrix(this.#parts(parts), cols);
+    return this.#store.matrix(this.#parts(parts), cols, this.#role);
   }
 
   /**

@@ -105,11 +105,17 @@ export function modelKey<K extends Kind>(
   from: PostedLocation,
   options: PostedOptions<K>,
 ): string | undefined {
-  if (from.kind !== 'text') return undefined;
+  if (from.kind !== 'text' || !isData(options)) return undefined;
   const text = from.text.replace(/\/+$/, '');
   return JSON.stringify([text, options], (_, value: unknown) =>
     isPlainObject(value) ? Object.fromEntries(Object.entries(value).toSorted(byKey)) : value,
   );
+}
+
+/** Whether there is nothing but data in it: no file or handle, of which JSON keeps nothing. */
+function isData(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return (Array.isArray(value) || isPlainObject(value)) && Object.values(value).every(isData);
 }
 
 function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {

@@ -42,7 +42,7 @@ import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
  * Version of everything in this file, load options included: raised with every change, here and in the name of the
  * shared worker in spawn.ts, so that tabs opened before and after an update do not meet in one worker.
  */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** First message to a dedicated worker; the model's port comes with it. */
 export const CONNECT = 'quern:connect';

@@ -7,7 +7,9 @@ import type {
   CompletionChunk,
   CompletionParams,
 } from '../engine/openai.ts';
-import type { ModelLocation } from '../weights/sources/resolve.ts';
+import type { SpeculationOption } from '../engine/speculation_options.ts';
+import { isRecord } from '../util/objects.ts';
+import { absoluteLocation, type ModelLocation } from '../weights/sources/resolve.ts';
 import type { Link } from './link.ts';
 import { loadRemotely, RemoteModel, takeSignal } from './remote_model.ts';
 
@@ -30,8 +32,17 @@ export class RemoteEngine extends RemoteModel<'engine'> implements Engine {
 
   /** Loads a model in a worker; see `Engine.load` in load.ts. */
   static async load(from: ModelLocation, options: LoadOptions): Promise<RemoteEngine> {
-    return new RemoteEngine(await loadRemotely('engine', from, options));
+    const { speculation } = options;
+    const posted = speculation && { speculation: postSpeculation(speculation) };
+    return new RemoteEngine(await loadRemotely('engine', from, { ...options, ...posted }));
   }
+}
+
+/** Makes the place of a draft model independent of the page. */
+function postSpeculation(option: SpeculationOption): SpeculationOption {
+  if (typeof option === 'string' || !isRecord(option)) return option;
+  const { draft } = option;
+  return typeof draft === 'string' ? { ...option, draft: absoluteLocation(draft) } : option;
 }
 
 type Send<Params, Reply, Chunk> = (

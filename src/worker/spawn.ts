@@ -14,6 +14,6 @@ export function spawnWorker(): Worker {
 export function spawnSharedWorker(): SharedWorker {
   return new SharedWorker(new URL('./worker.ts', import.meta.url), {
     type: 'module',
-    name: 'quern-2',
+    name: 'quern-3',
   });
 }

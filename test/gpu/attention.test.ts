@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { AttentionVariant } from '../../src/kernels/attention.ts';
 import { ShapeError } from '../../src/util/errors.ts';
 import { attentionError, runAttention, singles } from '../support/attention_run.ts';
 import { describeOnAdapters } from '../support/on_adapters.ts';
@@ -12,15 +13,30 @@ const MIXED = [
   { queries: 40, keys: 57 },
 ];
 
+const ON_GPU = { one: 'split', many: 'tile_1x8' } as const;
+const ON_CPU = { one: 'lanes', many: 'tile_8x8' } as const;
+
+/** Large heads take long to compile, so each shape is run by one of the variants. */
 const HEADS = [
-  { heads: 71, kvHeads: 1, headDim: 1 },
-  { heads: 6, kvHeads: 2, headDim: 16 },
-  { heads: 5, kvHeads: 1, headDim: 24 },
-  { heads: 4, kvHeads: 2, headDim: 64, dtype: 'f16' },
-  { heads: 2, kvHeads: 1, headDim: 80 },
-  { heads: 4, kvHeads: 1, headDim: 128 },
-  { heads: 5, kvHeads: 1, headDim: 255 },
+  { heads: 71, kvHeads: 1, headDim: 1, variant: ON_CPU },
+  { heads: 6, kvHeads: 2, headDim: 16, variant: ON_GPU },
+  { heads: 5, kvHeads: 1, headDim: 24, variant: ON_CPU },
+  { heads: 4, kvHeads: 2, headDim: 64, dtype: 'f16', variant: ON_GPU },
+  { heads: 4, kvHeads: 2, headDim: 40, dtype: 'f16', variant: ON_CPU },
+  { heads: 2, kvHeads: 1, headDim: 80, variant: ON_GPU },
+  { heads: 4, kvHeads: 1, headDim: 128, variant: ON_GPU },
+  { heads: 5, kvHeads: 1, headDim: 255, variant: ON_GPU },
 ] as const;
+
+/** Each variant once. */
+const VARIANTS: readonly AttentionVariant[] = [
+  'direct',
+  ON_GPU,
+  ON_CPU,
+  { one: 'split', many: 'tile_2x8' },
+  { one: 'split', many: 'tile_4x4' },
+  { one: 'lanes', many: 'tile_4x8' },
+];
 
 /** A ring of 9 pages is just long enough for the window tests; 250 keys go round it almost twice. */
 const WINDOWED = { heads: 4, kvHeads: 2, headDim: 16, tableWidth: 9 };
@@ -30,17 +46,22 @@ describeOnAdapters('attention', (open) => {
     expect(await attentionError(await open(), { ...shape, sequences: MIXED })).toBeLessThan(2e-6);
   });
 
-  it.each(['direct', 'tiled'] as const)('%s: runs on any adapter', async (variant) => {
+  it.each(VARIANTS)('%j runs on any adapter', async (variant) => {
     const device = await open();
-    for (const shape of [HEADS[1], HEADS[3]]) {
-      const error = await attentionError(device, {
-        ...shape,
-        sequences: MIXED,
-        splits: 3,
-        variant,
-      });
-      expect(error).toBeLessThan(2e-6);
-    }
+    const shape = { heads: 6, kvHeads: 2, headDim: 16, sequences: MIXED, splits: 3, variant };
+    expect(await attentionError(device, shape)).toBeLessThan(2e-6);
+  });
+
+  it.each(['direct', ON_GPU, ON_CPU] as const)('%j reads a cache of 8 bits', async (variant) => {
+    const device = await open();
+    const shape = { heads: 5, kvHeads: 1, headDim: 10, dtype: 'q8', variant } as const;
+    const error = await attentionError(device, {
+      ...shape,
+      sequences: MIXED,
+      splits: 3,
+      pageSize: 5,
+    });
+    expect(error).toBeLessThan(2e-6);
   });
 
   it('cuts the keys into any number of pieces', async () => {

@@ -12,18 +12,22 @@ const whole = (...lengths: readonly number[]): SequenceSpec[] =>
 const TEXTS = whole(1, 1, 2, 16, 17, 130, 41);
 
 const ENCODER = { heads: 6, kvHeads: 2, headDim: 6, sees: 'around', isConsecutive: true } as const;
-const VARIANTS = ['direct', 'tiled'] as const;
+const VARIANTS = [
+  'direct',
+  { one: 'split', many: 'tile_1x8' },
+  { one: 'lanes', many: 'tile_8x8' },
+] as const;
 
 /** In f32 as in f64, to some roundings. */
 const EXACT = 2e-6;
 
 describeOnAdapters('attention of an encoder', (open) => {
-  it.each(VARIANTS)('%s: sees all keys of the sequence, and no other', async (variant) => {
+  it.each(VARIANTS)('%j: sees all keys of the sequence, and no other', async (variant) => {
     const error = await attentionError(await open(), { ...ENCODER, sequences: TEXTS, variant });
     expect(error).toBeLessThan(EXACT);
   });
 
-  it.each(VARIANTS)('%s: sees a window to both sides, through tables too', async (variant) => {
+  it.each(VARIANTS)('%j: sees a window to both sides, through tables too', async (variant) => {
     const device = await open();
     for (const [window, isConsecutive] of [
       [0, false],
@@ -35,7 +39,7 @@ describeOnAdapters('attention of an encoder', (open) => {
     }
   });
 
-  it.each(VARIANTS)('%s: adds a bias by distance', async (variant) => {
+  it.each(VARIANTS)('%j: adds a bias by distance', async (variant) => {
     const device = await open();
     for (const [reach, window] of [
       [3, undefined],
@@ -57,7 +61,7 @@ describeOnAdapters('attention of an encoder', (open) => {
 });
 
 describeOnAdapters('attention of a decoder with a relative bias', (open) => {
-  it.each(VARIANTS)('%s: sees what came before, in chunks and pieces', async (variant) => {
+  it.each(VARIANTS)('%j: sees what came before, in chunks and pieces', async (variant) => {
     const device = await open();
     const sequences = [
       ...singles(1, 16, 17, 300),
@@ -81,7 +85,7 @@ describeOnAdapters('cross-attention', (open) => {
     { queries: 5, keys: 1 },
   ];
 
-  it.each(VARIANTS)('%s: sees the keys of another text', async (variant) => {
+  it.each(VARIANTS)('%j: sees the keys of another text', async (variant) => {
     const device = await open();
     for (const [headDim, dtype] of [
       [6, 'f32'],

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vit
 import type { ChatCompletion, Completion } from '../../src/engine/openai.ts';
 import { Encoder, Engine, Seq2Seq, type Seq2SeqResult } from '../../src/index.ts';
 import type { ParityReport } from '../../src/engine/inspect.ts';
-import type { BenchReport } from '../../src/cli/bench.ts';
+import type { BenchOutput } from '../../src/cli/bench.ts';
 import type { EncodeReading } from '../../src/cli/encode_results.ts';
 import { main } from '../../src/cli/main.ts';
 import type { Plan } from '../../src/cli/plan.ts';
@@ -160,15 +160,20 @@ describe('models of other kinds', () => {
 
   it('plan foretells the memory that an encoder takes for a text', async (context) => {
     const dir = `${FIXTURES}/bert-mlm`;
-    const { exitCode, out } = await quern(context, 'plan', dir, '--json', '--input', '100');
+    const asked = ['--input', '100', '--weights', 'q8'];
+    const { exitCode, out } = await quern(context, 'plan', dir, '--json', ...asked);
     expect(exitCode).toBe(0);
     const plan: Plan = JSON.parse(out);
     if (typeof gpu === 'string') throw new Error(gpu);
-    const encoder = await Encoder.load(openDirectory(dir), { gpu, selfTest: 'never' });
+    const options = { gpu, selfTest: 'never', weights: 'q8' } as const;
+    const encoder = await Encoder.load(openDirectory(dir), options);
     await encoder.encode({ ids: Array.from({ length: 100 }, () => 7) });
-    const { memory } = await encoder.stats();
+    const { memory, model } = await encoder.stats();
     await encoder.dispose();
     expect(plan).toMatchObject({ kind: 'encoder', kvDtype: null, fits: true });
+    expect(plan.stored).toEqual(model.weights);
+    const { f32, f16, q8, q4 } = plan.forms;
+    expect([q4, q8, f16, f32]).toEqual([q4, q8, f16, f32].toSorted((a, b) => a - b));
     expect(plan.memory[0]).toMatchObject({ texts: 1, textLength: 100, bytes: memory });
     expect(plan.memory.slice(1)).toMatchObject([
       { texts: 1, textLength: 128, fits: true },
@@ -243,24 +248,29 @@ describe('models of other kinds', () => {
 
 describe('quern bench', () => {
   it('measures speed and counts calls: one submit, one pass, nothing created', async (context) => {
-    const sizes = ['--prompt-tokens', '9', '--gen-tokens', '12', '--repetitions', '1'];
-    const { exitCode, out } = await quern(context, 'bench', CHAT, ...sizes, '--json');
+    const options = ['--tests', 'pp9,tg16', '--repetitions', '2', '--json'];
+    const { exitCode, out } = await quern(context, 'bench', CHAT, ...options);
     expect(exitCode).toBe(0);
-    const report: BenchReport = JSON.parse(out);
-    expect(report).toMatchObject({
-      promptTokens: 9,
-      generatedTokens: 12,
-      repetitions: 1,
+    const { schema, model, settings, peaks, results, notes, command }: BenchOutput =
+      JSON.parse(out);
+    expect({ schema, notes, kind: model.kind, repetitions: settings.repetitions }).toEqual({
+      schema: 'quern-bench/1',
       notes: [],
+      kind: 'decoder',
+      repetitions: 2,
     });
-    for (const key of [
-      'prefillTokensPerSecond',
-      'decodeTokensPerSecond',
-      'timeToFirstTokenMs',
-    ] as const) {
-      expect(report[key].median).toBeGreaterThan(0);
+    expect(command).toContain('quern bench weights/tinychat --tests pp9,tg16');
+    expect(peaks?.readGigabytesPerSecond.median).toBeGreaterThan(0);
+    expect(results.map(({ test, limit }) => [test, limit?.by])).toEqual([
+      ['pp9', 'arithmetic'],
+      ['tg16', 'bandwidth'],
+    ]);
+    for (const { tokensPerSecond, limit } of results) {
+      expect(tokensPerSecond.runs).toHaveLength(2);
+      expect(tokensPerSecond.min).toBeGreaterThan(0);
+      expect(limit?.share).toBeGreaterThan(0);
     }
-    const { dispatches, ...others } = report.callsPerToken;
+    const { dispatches, ...others } = results[1]?.callsPerToken ?? { dispatches: 0 };
     expect(dispatches).toBeGreaterThan(6);
     expect(others).toEqual({
       passes: 1,

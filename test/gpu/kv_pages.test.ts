@@ -11,6 +11,7 @@ describeOnAdapters('copy_pages', (open) => {
   it.each<{ readonly dtype: KvDType; readonly headDim: number; readonly pageSize: number }>([
     { dtype: 'f32', headDim: 6, pageSize: 5 },
     { dtype: 'f16', headDim: 64, pageSize: 16 },
+    { dtype: 'q8', headDim: 7, pageSize: 5 },
   ])('copies as many pages as the step says: $dtype', async ({ dtype, headDim, pageSize }) => {
     const device = await open();
     const shape = { kvHeads: 3, headDim, pageSize, pages: 9 };

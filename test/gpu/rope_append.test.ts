@@ -11,6 +11,7 @@ import { DeviceLimitError, ShapeError } from '../../src/util/errors.ts';
 import {
   cacheIndex,
   fromF16,
+  fromQ8,
   placeStep,
   poisonedCache,
   uploadCache,
@@ -96,14 +97,15 @@ async function run(device: Device, c: Case): Promise<Result> {
     appendKv(x, step.state, kv);
     return { queries: x, ...stored };
   });
-  const stored = (bytes: Float32Array): Float32Array =>
-    dtype === 'f32'
-      ? bytes
-      : Float32Array.from(new Uint16Array(bytes.buffer, 0, bytes.length * 2), fromF16);
+  const stored = (bytes: Float32Array, tensor: 'keys' | 'values'): Float32Array => {
+    if (dtype === 'q8') return fromQ8(bytes.buffer, shape, tensor);
+    if (dtype === 'f32') return bytes;
+    return Float32Array.from(new Uint16Array(bytes.buffer, 0, bytes.length * 2), fromF16);
+  };
   return {
     queries: result.queries.f32.subarray(0, step.tokens * heads * paddedHeadDim(headDim)),
-    keys: stored(result.keys.f32),
-    values: stored(result.values.f32),
+    keys: stored(result.keys.f32, 'keys'),
+    values: stored(result.values.f32, 'values'),
     expected: expectedOf(c, step, shape, rows),
   };
 }
@@ -116,7 +118,7 @@ function expectedOf(
 ): Result['expected'] {
   const { heads, kvHeads, headDim, dtype = 'f32' } = c;
   const padded = paddedHeadDim(headDim);
-  const most = dtype === 'f32' ? Infinity : 65504;
+  const most = dtype === 'f16' ? 65504 : Infinity;
   const clamp = (x: number): number => Math.max(-most, Math.min(most, x));
   const queries = new Float64Array(step.tokens * heads * padded);
   const size = shape.pages * kvHeads * shape.pageSize * padded;
@@ -145,7 +147,12 @@ function expectedOf(
 
 /** Error of what was stored; everything else must be as it was. */
 function cacheError(actual: Float32Array, expected: Float64Array, dtype: KvDType): number {
-  const poison = dtype === 'f32' ? Math.fround(POISON) : 65504;
+  const poisons = {
+    f32: Math.fround(POISON),
+    f16: 65504,
+    q8: Math.fround(127 * Math.fround(POISON / 127)),
+  } as const;
+  const poison = poisons[dtype];
   const indices = Array.from(actual.keys());
   const isStored = (i: number): boolean => !Number.isNaN(expected[i]);
   expect(indices.every((i) => isStored(i) || actual[i] === poison)).toBe(true);
@@ -191,6 +198,14 @@ describeOnAdapters('rope_append', (open) => {
     // WGSL leaves open which way a conversion rounds: 2^-10 of the value at most.
     expect(cacheError(keys, expected.keys, 'f16')).toBeLessThan(2 ** -10);
     expect(cacheError(values, expected.values, 'f16')).toBeLessThan(2 ** -10);
+  });
+
+  it.each([0, 1, 1e6])('rounds to 8 bits, inputs up to %d', async (range) => {
+    const shape = { heads: 4, kvHeads: 2, headDim: 10, rotaryDim: 10, ...HALF };
+    const { keys, values, expected } = await run(await open(), { ...shape, dtype: 'q8', range });
+    // Half a step of a head whose largest magnitude is 127 of them, and some roundings.
+    expect(cacheError(keys, expected.keys, 'q8')).toBeLessThan(1 / 253.9);
+    expect(cacheError(values, expected.values, 'q8')).toBeLessThan(1 / 253.9);
   });
 
   it('refuses shapes that do not fit', async () => {

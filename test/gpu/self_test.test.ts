@@ -20,22 +20,32 @@ type Plant = readonly [shaders: RegExp, text: string, instead: string];
 const SYNTAX_ERROR = 'fn main(none of this is WGSL';
 
 /** Mistakes that spoil every reply, of kernels that decoders use. */
-const SPOILING: Readonly<Record<Exclude<Variant, 'disentangled_tile'>, Plant>> = {
+const SPOILING: Readonly<
+  Record<
+    Exclude<
+      Variant,
+      'disentangled_tile' | 'matmul_tile_matrix' | 'matmul_few_alone' | 'matmul_few_dot4'
+    >,
+    Plant
+  >
+> = {
   matmul_tile: [/^matmul_tile$/, 'var value = SCALE', 'var value = -SCALE'],
   matmul_few: [/^matmul_few$/, 'var value = SCALE', 'var value = -SCALE'],
   matmul_direct: [/^matmul_direct$/, 'var value = SCALE', 'var value = -SCALE'],
+  rows_subgroup: [/^matmul_direct$/, 'subgroupShuffle(own, r)', 'own'],
   attention_tiled: [/^attention_tile$/, '1.0 / sum', '9.0 / sum'],
+  attention_lanes: [/^attention_lanes$/, '1.0 / state.y', '9.0 / state.y'],
   reduce_subgroup: [/./, 'let part = subgroupMax(value)', 'let part = -value'],
 };
 
 /** Mistakes that show only at an edge, or hardly, and the case that finds them. */
 const SUBTLE: readonly (readonly [variant: Variant, what: string, name: string, plant: Plant])[] = [
-  ['matmul_tile', 'its last columns', 'many rows', [/^matmul_tile$/, 'k < K4;', 'k < K4 - 1u;']],
+  ['matmul_tile', 'its last columns', 'many rows', [/^matmul_tile$/, 'k4 < K4', 'k4 < K4 - 1u']],
   [
     'matmul_tile',
     'a row at its edge',
     'many rows',
-    [/^matmul_tile$/, 'row < rows', 'row < rows - 1u'],
+    [/^matmul_tile$/, 'quad_row + 4u, rows', 'quad_row + 4u, rows - 1u'],
   ],
   [
     'matmul_tile',
@@ -50,7 +60,8 @@ const SUBTLE: readonly (readonly [variant: Variant, what: string, name: string, 
     'many rows',
     [/^matmul_tile$/, 'fn main(', SYNTAX_ERROR],
   ],
-  ['matmul_few', 'a last output', 'few rows', [/^matmul_few$/, 'n < N', 'n < N - 1u']],
+  ['matmul_few', 'a last output', 'one row', [/^matmul_few$/, 'n < N', 'n < N - 1u']],
+  ['matmul_few', 'the last of k', 'one row', [/^matmul_few$/, 'b < ROW_B', 'b + 1u < ROW_B']],
   ['matmul_direct', 'a last output', 'rows, f16', [/^matmul_direct$/, 'n < N', 'n < N - 1u']],
   [
     'matmul_direct',
@@ -147,8 +158,17 @@ describeOnGpus('the self-test', (gpu) => {
   };
 
   it('finds nothing wrong where nothing is', () => {
-    const { hasSubgroups, hasSlowBarriers } = device.facts;
-    const fast = ['matmul_few', 'matmul_tile', 'attention_tiled', 'disentangled_tile'];
+    const { hasSubgroups, hasSlowBarriers, isSoftware } = device.facts;
+    const gpuLike = ['matmul_few', 'matmul_tile', 'attention_tiled', 'disentangled_tile'];
+    const cpu = [
+      'matmul_few',
+      'matmul_direct',
+      'rows_subgroup',
+      'attention_lanes',
+      'attention_tiled',
+      'disentangled_tile',
+    ];
+    const fast = isSoftware ? cpu : gpuLike;
     const used = [
       ...(hasSlowBarriers ? ['matmul_direct'] : fast),
       ...(hasSubgroups ? ['reduce_subgroup'] : []),

@@ -50,7 +50,7 @@ describeOnAdapters('weights', (open) => {
     const rowOf = Uint32Array.of(6, 6, 0, 3, 3, 3, 1, 6);
     const rows = w.rowTable('table', ROWS, COLS, rowOf);
     expect(rows).toMatchObject({ dtype: 'f32', shape: [8, COLS] });
-    await loader.upload({ chunkBytes });
+    await loader.upload(device, { chunkBytes });
     const expected = [...rowOf].flatMap((row) => [...table.subarray(row * COLS, (row + 1) * COLS)]);
     expect(await numbersIn(device, rows)).toEqual(expected);
   });
@@ -60,7 +60,7 @@ describeOnAdapters('weights', (open) => {
     const { loader, w, vector } = await loaderOf(device, 'F16');
     const both = w.vector({ row: COLS, flat: COLS });
     const one = w.vector({ row: COLS });
-    await loader.upload();
+    await loader.upload(device);
     expect(await numbersIn(device, both)).toEqual([...vector, ...vector]);
     expect(await numbersIn(device, one)).toEqual(vector);
   });
@@ -69,8 +69,8 @@ describeOnAdapters('weights', (open) => {
     const device = await open();
     const { loader, w, table } = await loaderOf(device, 'F32');
     const { shards, ...matrix } = w.matrix({ kernel: 1 }, ROWS * COLS);
-    expect(matrix).toEqual({ rows: 1, cols: ROWS * COLS, dtype: 'f32' });
-    await loader.upload();
+    expect(matrix).toEqual({ rows: 1, cols: ROWS * COLS, form: 'f32' });
+    await loader.upload(device);
     const stored = await Promise.all(shards.map(({ tensor }) => numbersIn(device, tensor)));
     expect(stored.flat()).toEqual([...table]);
     expect(() => w.matrix({ kernel: 1 }, 34)).toThrow('has shape [1, 7, 5], expected [1, 34]');
@@ -82,8 +82,8 @@ describeOnAdapters('weights', (open) => {
     const { loader, w } = await loaderOf(device, 'F32');
     const values = random(ROWS * COLS + 3, 3).subarray(3);
     const { shards, ...matrix } = w.computed('positions', ROWS, COLS, values);
-    expect(matrix).toEqual({ rows: ROWS, cols: COLS, dtype: 'f32' });
-    await loader.upload();
+    expect(matrix).toEqual({ rows: ROWS, cols: COLS, form: 'f32' });
+    await loader.upload(device);
     const stored = await Promise.all(shards.map(({ tensor }) => numbersIn(device, tensor)));
     expect(stored.flat()).toEqual([...values]);
   });

@@ -12,6 +12,7 @@ import {
   placeStep,
   poisonedCache,
   toF16,
+  toQ8,
   uploadCache,
   type PlacedStep,
   type SequenceSpec,
@@ -86,6 +87,9 @@ function reference(c: AttentionCase, step: PlacedStep, { q, k, v, bias }: Inputs
 function makeInputs(c: AttentionCase, step: PlacedStep): Inputs {
   const { heads, kvHeads, headDim, range = 2, dtype } = c;
   const stored = (x: number): number => (dtype === 'f16' ? fromF16(toF16(x)) : Math.fround(x));
+  // What a q8 cache holds, so that only the arithmetic on it is judged.
+  const held = (elements: Float32Array): Float32Array =>
+    dtype === 'q8' ? byHead(elements, headDim) : elements.map(stored);
   const rowSize = heads * headDim;
   const q = new Float32Array(step.tokens * rowSize);
   c.sequences.forEach(({ queries, keys }, s) => {
@@ -97,11 +101,23 @@ function makeInputs(c: AttentionCase, step: PlacedStep): Inputs {
   return {
     q,
     k: c.sequences.map(({ keys }, s) =>
-      random(keys * kvHeads * headDim, 100 + s).map((x) => stored(x * range)),
+      held(random(keys * kvHeads * headDim, 100 + s).map((x) => x * range)),
     ),
-    v: c.sequences.map(({ keys }, s) => random(keys * kvHeads * headDim, 200 + s).map(stored)),
+    v: c.sequences.map(({ keys }, s) => held(random(keys * kvHeads * headDim, 200 + s))),
     bias: random(c.reach === undefined ? 0 : (2 * c.reach + 1) * heads, 400),
   };
+}
+
+function byHead(elements: Float32Array, headDim: number): Float32Array {
+  const held = new Float32Array(elements.length);
+  for (let at = 0; at < elements.length; at += headDim) {
+    const { scale, steps } = toQ8([...elements.subarray(at, at + headDim)]);
+    held.set(
+      steps.map((step) => step * scale),
+      at,
+    );
+  }
+  return held;
 }
 
 /** The cache as it is after the step's append: only keys that a query of the step sees are there. */
@@ -168,6 +184,7 @@ export async function runAttention(
         window,
         causal: c.sees === undefined || c.sees === 'before',
         bias,
+        maxSplits: 16,
         ...(c.variant && { variant: c.variant }),
       }),
     };

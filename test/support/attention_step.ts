@@ -1,6 +1,11 @@
 import type { Device } from '../../src/gpu/device.ts';
 import type { AttentionState } from '../../src/kernels/attention.ts';
-import { paddedHeadDim, type KvDType, type KvLayer } from '../../src/kernels/kv_cache.ts';
+import {
+  kvTensorShapes,
+  paddedHeadDim,
+  type KvDType,
+  type KvLayer,
+} from '../../src/kernels/kv_cache.ts';
 import { POISON, random, upload } from './run_op.ts';
 
 /** A sequence of a step: its queries in the step, and its keys including those of the step (or, in cross-attention, not). */
@@ -148,6 +153,38 @@ export function uploadCache(
 ): KvLayer {
   const { kvHeads, headDim, pageSize, pages } = shape;
   const padded = paddedHeadDim(headDim);
+  if (dtype === 'q8') {
+    const shapes = kvTensorShapes(pages, { ...shape, dtype });
+    const heads = pages * kvHeads;
+    const keys = quantized(
+      elements.keys,
+      heads,
+      (slot, dim) => {
+        return (Math.floor(dim / 4) * pageSize + slot) * 4 + (dim % 4);
+      },
+      { pageSize, padded },
+    );
+    const values = quantized(elements.values, heads, (slot, dim) => slot * padded + dim, {
+      pageSize,
+      padded,
+    });
+    return {
+      ...shape,
+      dtype,
+      keys: upload(
+        device,
+        'u32',
+        shapes.keys,
+        keys((slot, d4) => d4 * pageSize + slot),
+      ),
+      values: upload(
+        device,
+        'u32',
+        shapes.values,
+        values((slot, d4) => slot * (padded / 4 + 1) + d4),
+      ),
+    };
+  }
   const stored = (values: Float32Array) =>
     dtype === 'f32' ? values : Uint16Array.from(values, toF16);
   return {
@@ -156,6 +193,70 @@ export function uploadCache(
     keys: upload(device, dtype, [pages, kvHeads, padded / 4, pageSize, 4], stored(elements.keys)),
     values: upload(device, dtype, [pages, kvHeads, pageSize, padded], stored(elements.values)),
   };
+}
+
+/**
+ * Words of a `q8` cache of unscaled elements: where those of a head lie is said first, and of its words, scale last, then.
+ */
+function quantized(
+  elements: Float32Array,
+  heads: number,
+  from: (slot: number, dim: number) => number,
+  { pageSize, padded }: { readonly pageSize: number; readonly padded: number },
+): (to: (slot: number, d4: number) => number) => Uint32Array {
+  const [size, row4] = [pageSize * padded, padded / 4 + 1];
+  return (to) => {
+    const bytes = new Int8Array(heads * pageSize * row4 * 4);
+    const floats = new Float32Array(bytes.buffer);
+    for (let head = 0; head < heads; head += 1) {
+      for (let slot = 0; slot < pageSize; slot += 1) {
+        const row = Array.from(
+          { length: padded },
+          (_, d) => elements[head * size + from(slot, d)] ?? 0,
+        );
+        const start = head * pageSize * row4;
+        const { scale, steps } = toQ8(row);
+        steps.forEach((step, d) => {
+          bytes[(start + to(slot, Math.floor(d / 4))) * 4 + (d % 4)] = step;
+        });
+        floats[start + to(slot, padded / 4)] = scale;
+      }
+    }
+    return new Uint32Array(bytes.buffer);
+  };
+}
+
+/** Elements that the words of a `q8` cache stand for, in the order of an unscaled cache's. */
+export function fromQ8(
+  words: ArrayBufferLike,
+  shape: Pick<KvLayer, 'kvHeads' | 'headDim' | 'pageSize' | 'pages'>,
+  tensor: 'keys' | 'values',
+): Float32Array {
+  const { kvHeads, headDim, pageSize, pages } = shape;
+  const d4s = paddedHeadDim(headDim) / 4;
+  const [bytes, floats] = [new Int8Array(words), new Float32Array(words)];
+  const out = new Float32Array(pages * kvHeads * pageSize * d4s * 4);
+  for (let i = 0; i < out.length; i += 1) {
+    const inHead = Math.floor(i / 4) % (pageSize * d4s);
+    const start = Math.floor(i / (4 * pageSize * d4s)) * pageSize * (d4s + 1);
+    const [slot, d4] =
+      tensor === 'keys'
+        ? [inHead % pageSize, Math.floor(inHead / pageSize)]
+        : [Math.floor(inHead / d4s), inHead % d4s];
+    const word = (of: number): number =>
+      start + (tensor === 'keys' ? of * pageSize + slot : slot * (d4s + 1) + of);
+    out[i] = (bytes[word(d4) * 4 + (i % 4)] ?? 0) * (floats[word(d4s)] ?? 0);
+  }
+  return out;
+}
+
+/** A head as a `q8` cache stores it. */
+export function toQ8(row: readonly number[]): {
+  readonly scale: number;
+  readonly steps: readonly number[];
+} {
+  const scale = Math.fround(Math.max(...row.map(Math.abs)) / 127);
+  return { scale, steps: row.map((x) => (scale > 0 ? Math.round(x / scale) : 0)) };
 }
 
 /** Elements of a cache in which nothing has been stored: large enough to show if they are read. */

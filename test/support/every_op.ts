@@ -4,17 +4,28 @@ import { Recorder, type Call } from '../../src/gpu/recorder.ts';
 import { StateBuffer } from '../../src/gpu/state_buffer.ts';
 import type { CountName, DeviceTensor, Tensor } from '../../src/gpu/tensor.ts';
 import { ACTIVATIONS, activate } from '../../src/kernels/activation.ts';
-import { attention, type AttentionState } from '../../src/kernels/attention.ts';
+import {
+  attention,
+  MANY_VARIANTS,
+  ONE_VARIANTS,
+  type AttentionState,
+} from '../../src/kernels/attention.ts';
+import { suits } from '../../src/kernels/attention_many.ts';
 import { beamCandidates, BEAM_ROW_WORDS } from '../../src/kernels/beam_candidates.ts';
 import { disentangledAttention } from '../../src/kernels/disentangled_attention.ts';
+import { convertWeights } from '../../src/kernels/convert_weights.ts';
 import { embedding } from '../../src/kernels/embedding.ts';
 import { expertMatmul } from '../../src/kernels/expert_matmul.ts';
+import { fillRandom } from '../../src/kernels/fill_random.ts';
 import { gatedActivation } from '../../src/kernels/gated_activation.ts';
 import { gatherRows } from '../../src/kernels/gather_rows.ts';
 import { copyPages } from '../../src/kernels/copy_pages.ts';
-import { createKvLayer } from '../../src/kernels/kv_cache.ts';
+import { createKvLayer, KV_DTYPES } from '../../src/kernels/kv_cache.ts';
 import { addLayerNorm, layerNorm } from '../../src/kernels/layer_norm.ts';
-import { matmul } from '../../src/kernels/matmul.ts';
+import { matmul, MATMUL_VARIANTS } from '../../src/kernels/matmul.ts';
+import { shapeOf } from '../../src/kernels/matmul_call.ts';
+import { FEW_VARIANTS } from '../../src/kernels/matmul_few.ts';
+import { TILE_VARIANTS } from '../../src/kernels/matmul_tile.ts';
 import {
   isQuantized,
   matrixBytes,
@@ -23,6 +34,7 @@ import {
   type Matrix,
   type WeightForm,
 } from '../../src/kernels/matrix.ts';
+import { measureEmpty, measureFma, measureRead } from '../../src/kernels/measure.ts';
 import { meanRows } from '../../src/kernels/pool_rows.ts';
 import { positionEmbedding } from '../../src/kernels/position_embedding.ts';
 import { rmsNorm } from '../../src/kernels/rms_norm.ts';
@@ -32,13 +44,20 @@ import { route } from '../../src/kernels/route.ts';
 import { sample, SAMPLE_ROW_WORDS } from '../../src/kernels/sample.ts';
 import { unfoldRows } from '../../src/kernels/unfold_rows.ts';
 
+/** Subgroups of one size, with matrices, for the kernels that are written for them. */
+const SUBGROUPS = {
+  subgroupMinSize: 32,
+  subgroupMaxSize: 32,
+  subgroupMatrix: { m: 8, n: 8, k: 8 },
+};
+
 /** Records operations on tensors that hold nothing in particular, and remembers the kernels they use. */
 export class CollectingRecorder extends Recorder {
   readonly kernels: Kernel[] = [];
 
   constructor(device: Device) {
     const { counts } = new StateBuffer(device, { counts: { dtype: 'u32', shape: [8] } }).regions;
-    super(device, counts.tensor);
+    super(device, counts.tensor, { ...device.facts, ...(device.facts.hasSubgroups && SUBGROUPS) });
   }
 
   override dispatch<const B extends Bindings>(kernel: Kernel<B>, call: Call<B>): void {
@@ -68,6 +87,28 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
         positionEmbedding(x, ids, table, { offset: 2, uncountedId: 1, uncountedRow: 1 });
       }
     }
+  },
+  convertWeights(r) {
+    const [order, fault] = [fixed(r, 'u32', [4]), fixed(r, 'u32', [1])];
+    for (const dtype of ['f32', 'f16', 'bf16'] as const) {
+      const memory = { order, source: fixed(r, dtype, [192]), fault };
+      for (const form of ['f16', 'q8', 'q4'] as const) {
+        for (const shard of matrix(r, form, 3, 64).shards) {
+          convertWeights(r, form, memory, 6, shard);
+        }
+      }
+    }
+  },
+  fillRandom(r) {
+    fillRandom(r, fixed(r, 'u32', [4]), fixed(r, 'f16', [3, 7]));
+  },
+  measure(r) {
+    measureRead(r, fixed(r, 'f32', [256 * 16]), 256);
+    for (const type of ['f32', 'f16'] as const) {
+      if (type === 'f16' && !r.facts.hasF16) continue;
+      measureFma(r, fixed(r, 'u32', [4]), { type, rounds: 1, threads: 256 });
+    }
+    measureEmpty(r, fixed(r, 'u32', [1]));
   },
   gatherRows(r) {
     for (const dim of [1, 64, 1031]) gatherRows(rows(r, 'f32', dim), rows(r, 'u32'));
@@ -117,15 +158,17 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
   matmul(r) {
     const shapes: readonly (readonly [string, number, number, number])[] = [
       ['plain', 3, 96, 31],
-      ['direct', 1, 64, 97],
-      ['direct', TOKENS, 64, 97],
-      ['few', 1, 64, 97],
-      ['few', 8, 160, 67],
-      ['tile', TOKENS, 32, 129],
+      ...Object.keys(FEW_VARIANTS).flatMap((name) => [
+        [name, 1, 64, 97] as const,
+        [name, 8, 160, 67] as const,
+      ]),
+      ...Object.keys(TILE_VARIANTS).map((name) => [name, TOKENS, 32, 129] as const),
     ];
     for (const [variant, capacity, inputs, outputs] of shapes) {
       for (const form of WEIGHT_FORMS) {
         const weight = matrix(r, form, outputs, inputs, 40);
+        const shape = shapeOf(capacity, weight);
+        if (MATMUL_VARIANTS[variant]?.suits(r.facts, shape) !== true) continue;
         const x = rows(r, 'f32', inputs, capacity);
         matmul(x, weight, { variant });
         const bias = fixed(r, 'f32', [outputs]);
@@ -138,7 +181,7 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
     }
   },
   ropeAppend(r) {
-    for (const dtype of ['f32', 'f16'] as const) {
+    for (const dtype of KV_DTYPES) {
       for (const [headDim, rotaryDim, interleaved] of [
         [64, 64, false],
         [10, 6, true],
@@ -156,7 +199,7 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
     }
   },
   attention(r) {
-    for (const dtype of ['f32', 'f16'] as const) {
+    for (const dtype of KV_DTYPES) {
       for (const [heads, kvHeads, headDim, window] of [
         [1, 1, 1, undefined],
         [71, 1, 64, undefined],
@@ -169,7 +212,15 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
         const kv = createKvLayer(r.device, 9, { kvHeads, headDim, pageSize: 16, dtype });
         const queries = rows(r, 'f32', heads * Math.ceil(headDim / 4) * 4);
         const bias = { table: fixed(r, 'f32', [7, heads]), reach: 3 };
-        for (const variant of ['direct', 'tiled'] as const) {
+        const names = Object.keys(MANY_VARIANTS) as (keyof typeof MANY_VARIANTS)[];
+        // The variants read the cache by the same functions, so one of them does for most types.
+        const many = names.filter((name) => dtype === 'f32' && suits(name, headDim));
+        const variants = [
+          'direct',
+          ...ONE_VARIANTS.map((one) => ({ one, many: 'tile_1x8' }) as const),
+          ...many.map((name) => ({ one: 'split', many: name }) as const),
+        ] as const;
+        for (const variant of variants) {
           const options = { heads, scale: 0.125, window, variant };
           attention(queries, stepState(r), kv, options);
           attention(queries, withoutTables(stepState(r)), kv, { ...options, causal: false, bias });

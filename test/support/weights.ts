@@ -14,7 +14,7 @@ function toBf16(value: number): number {
 }
 
 /** Rounds a normal number to f16 (nearest, ties to even); the result is its 16 bits. */
-function toF16(value: number): number {
+export function toF16(value: number): number {
   const sign = value < 0 ? 0x8000 : 0;
   const size = Math.abs(value);
   if (size < 2 ** -14) return sign | roundEven(size * 2 ** 24);
@@ -22,13 +22,15 @@ function toF16(value: number): number {
   return sign | (((exponent + 14) << 10) + roundEven((size / 2 ** exponent) * 1024));
 }
 
-function roundEven(value: number): number {
+/** Rounds to the nearest integer, ties to even, as WGSL does. */
+export function roundEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;
   return floor + (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? 1 : 0);
 }
 
-function fromF16(bits: number): number {
+/** The number that 16 bits of f16 stand for. */
+export function fromF16(bits: number): number {
   const exponent = (bits >> 10) & 31;
   const fraction = (bits & 1023) / 1024;
   const size = exponent === 0 ? fraction * 2 ** -14 : (1 + fraction) * 2 ** (exponent - 15);
@@ -51,7 +53,7 @@ export function encodeWeights(
 }
 
 /** Values as 8- or 4-bit integers by the largest magnitude of each group: words, scales, and what these hold exactly. */
-export function encodeQuantized(
+function encodeQuantized(
   form: 'q8' | 'q4',
   values: Float32Array,
 ): {

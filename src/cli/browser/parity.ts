@@ -2,12 +2,15 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ViteDevServer } from 'vite';
-import type { ParityReport } from '../../engine/inspect.ts';
+import type { ParityOptions, ParityReport } from '../../engine/inspect.ts';
 import { openDirectory } from '../../node/directory.ts';
 import { NoWebGpuError } from '../../util/errors.ts';
 import type { BrowserName } from './find.ts';
 import { callInPage, launchBrowser } from './launch.ts';
 import { serveModels } from './serve_models.ts';
+
+/** Options that go to a page. */
+export type PageParityOptions = Pick<ParityOptions, 'tolerance' | 'weights'>;
 
 const PAGE_MODULE = fileURLToPath(new URL('./parity_page.ts', import.meta.url));
 
@@ -21,7 +24,7 @@ const PAGE_MODULE = fileURLToPath(new URL('./parity_page.ts', import.meta.url));
 export async function* parityInBrowser(
   name: BrowserName,
   dirs: readonly string[],
-  tolerance: number,
+  options: PageParityOptions,
   signal: AbortSignal,
 ): AsyncGenerator<ParityReport> {
   const browser = await launchBrowser(name);
@@ -34,7 +37,7 @@ export async function* parityInBrowser(
     const page = await browser.newPage();
     await page.goto(originOf(server));
     for (const [index, dir] of dirs.entries()) {
-      const args = [dir, index, tolerance];
+      const args = [dir, index, options];
       const report = await callInPage<ParityReport>(
         page,
         `/${basename(PAGE_MODULE)}`,

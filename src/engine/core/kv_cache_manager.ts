@@ -169,6 +169,18 @@ export class KvCacheManager {
     return count;
   }
 
+  /**
+   * Takes back the last positions of a request, which held wrong drafts: as if it had computed only `numComputed`. Nothing
+   * of them has been published, because they were never known.
+   */
+  rollBack(request: Request, numComputed: number): void {
+    request.numComputed = numComputed;
+    const end = this.blocksOf(numComputed) - request.firstBlock;
+    for (const block of request.blocks.splice(end).toReversed()) {
+      this.#pool.release(block);
+    }
+  }
+
   /** Blocks that a request still has to allocate to compute all its tokens, at most. */
   demand(request: Request): number {
     const live = this.blocksOf(request.length) - request.firstBlock;

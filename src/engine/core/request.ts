@@ -11,6 +11,9 @@
  * `numComputed` counts the positions whose keys and values a *submitted* step writes; every later step may
  * read them, because the GPU runs submissions in order.
  *
+ * A step may also hold _drafts_: guesses of the next tokens after the last one, which it verifies by sampling after each
+ * (core/speculation.ts). Until its result is back `numComputed` counts them too; then those that were wrong are taken back.
+ *
  * The beams of a {@link BeamGroup} are requests too. What they sample is not appended: when the samples of all are
  * back, a round is over, and somebody else decides which beams go on with which tokens.
  *
@@ -39,10 +42,12 @@ export interface RequestOptions {
   readonly cacheLimit?: number | undefined;
   /** Nothing is computed while a sample is in flight: the caller looks at each token before the next is sampled. */
   readonly isReactive?: boolean | undefined;
+  /** Its tokens may be drafted and verified, where the scheduler does that. */
+  readonly speculates?: boolean | undefined;
 }
 
 /** What the beams of one search are asked to do; what ends them is decided between rounds. */
-export type BeamOptions = Omit<RequestOptions, 'stopIds' | 'isReactive'>;
+export type BeamOptions = Omit<RequestOptions, 'stopIds' | 'isReactive' | 'speculates'>;
 
 /** Sequences of one beam search: equal at first, admitted, preempted and ended together. */
 export class BeamGroup {
@@ -83,6 +88,8 @@ export class Request {
   readonly rootKey: BlockKey | undefined;
   /** Nothing of it is scheduled while a sample is in flight. */
   readonly isReactive: boolean;
+  /** Its tokens may be drafted. */
+  readonly speculates: boolean;
 
   status: 'waiting' | 'running' | 'finished' = 'waiting';
   /** Set exactly when `status` is `'finished'`. */
@@ -93,8 +100,13 @@ export class Request {
   isFresh = false;
   /** Positions `0 … numComputed-1` have keys and values. */
   numComputed = 0;
-  /** Samples scheduled but not read back. */
+  /** Samples scheduled but not read back; those of a token and the drafts after it count as one. */
   numInFlight = 0;
+  /** Nothing of it is scheduled while a sample is in flight, because the next tokens are drafted from that. */
+  isHeld = false;
+  /** Tokens that were drafted and verified, and those of them that were right. */
+  numDrafted = 0;
+  numAccepted = 0;
   /** Of a beam: its sample of this round is back. */
   hasSampled = false;
   /** Prompt tokens that the prefix cache spared at first admission. */
@@ -114,7 +126,7 @@ export class Request {
   numPublished = 0;
 
   constructor(id: number, options: RequestOptions, maxLength: number, group?: BeamGroup) {
-    const { encoderInput, isReactive = false } = options;
+    const { encoderInput, isReactive = false, speculates = false } = options;
     this.id = id;
     this.group = group;
     this.tokens = [...options.prompt];
@@ -126,6 +138,7 @@ export class Request {
     this.encoderInput = encoderInput && [...encoderInput];
     this.rootKey = this.encoderInput && chainKey(undefined, this.encoderInput, this.cacheSalt);
     this.isReactive = isReactive || group !== undefined;
+    this.speculates = speculates;
   }
 
   /** Tokens that exist on the GPU: known ones and those in flight. */
@@ -138,7 +151,7 @@ export class Request {
    * next token depends on one that is.
    */
   get numPending(): number {
-    if (this.isReactive && this.numInFlight > 0) {
+    if ((this.isReactive || this.isHeld) && this.numInFlight > 0) {
       return 0;
     }
     return this.length < this.maxLength ? this.length - this.numComputed : 0;

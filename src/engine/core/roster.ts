@@ -54,12 +54,13 @@ export class Roster {
    * each to grow into. Without that margin a unit just preempted would come back only to be preempted again.
    *
    * @param maxEncoderInput - longest encoder input that is welcome now
+   * @param maxRequests - most requests that are welcome now
    */
-  admit(maxEncoderInput: number): Unit | undefined {
+  admit(maxEncoderInput: number, maxRequests: number): Unit | undefined {
     const unit = this.#waiting[0];
     if (
       unit === undefined ||
-      unit.length > this.#freeSlots.length ||
+      unit.length > Math.min(this.#freeSlots.length, maxRequests) ||
       encoderTokens(unit) > maxEncoderInput ||
       unit.some((request) => request.numInFlight > 0) ||
       unit.every((request) => request.hasSampled)

@@ -15,12 +15,22 @@ export interface StepEntry {
   readonly isFirst: boolean;
   readonly start: number;
   readonly count: number;
+  /**
+   * The last tokens of the entry where they are guesses that it verifies, behind the one token that is known; -1 where
+   * only the GPU knows the guess. It samples after that token and after each draft.
+   */
+  readonly drafts: readonly number[];
   /** `start + count`: positions with keys and values once the step has run. */
   readonly kvLength: number;
   /** The entry holds the last token there is, and samples the one at position `kvLength`. */
   readonly samples: boolean;
   /** The one input token is not in `request.tokens` yet: it is the last sample of `slot`. */
   readonly inputFromGpu: boolean;
+}
+
+/** Ids that an entry samples. */
+export function countSamples({ samples, drafts }: StepEntry): number {
+  return samples ? 1 + drafts.length : 0;
 }
 
 /** A block copied to another, keys and values of every layer. */
@@ -37,9 +47,9 @@ export interface ScheduledStep {
   readonly encodes: readonly Request[];
   /** No block is copied to twice, and none is both copied from and to. */
   readonly copies: readonly BlockCopy[];
-  /** Entries of one token first. */
+  /** Entries of one token, or of one and its drafts, first. */
   readonly entries: readonly StepEntry[];
-  /** Leading entries of one token each. */
+  /** Tokens of those entries: each is computed like a sequence of one token. */
   readonly numSingles: number;
   /** Sum of the counts. */
   readonly numTokens: number;
@@ -48,6 +58,8 @@ export interface ScheduledStep {
 /** A token that was read back, and whether the request ended with it. */
 export interface TokenEvent {
   readonly request: Request;
+  /** Which sample of the request's entry it is; 0 but for those after drafts. */
+  readonly sample: number;
   /** Generated token; the stop id itself where one ended the request. */
   readonly token: number;
   readonly finishReason: FinishReason | undefined;
@@ -55,7 +67,7 @@ export interface TokenEvent {
 
 /** What a completed step brought. */
 export interface StepOutcome {
-  /** One for each token of a request that had not ended before; none of beams. */
+  /** One for each token of a request that had not ended before, in order; none of beams. */
   readonly events: readonly TokenEvent[];
   /** Groups whose samples of a round are all back: each waits for `advance` or `finishGroup`. */
   readonly rounds: readonly BeamGroup[];

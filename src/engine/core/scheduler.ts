@@ -27,6 +27,8 @@
  *   always advances, so with the capacity checked at `add` the scheduler cannot lock up;
  * - a unit is admitted only when none of its samples are in flight, so its input tokens are all known; its encoder
  *   input runs in the step that admits it, again after each preemption;
+ * - a request whose drafts are in flight is held: it has no other step in flight, and wrong drafts are taken back
+ *   when the result comes;
  * - no step computes past `maxLength`; steps past a stop id happen, and their samples are dropped.
  *
  * After the scheduler of vLLM v1 (`vllm/v1/core/sched/scheduler.py`) and of nano-vllm.
@@ -40,9 +42,16 @@ import { BeamGroup, Request } from './request.ts';
 import type { BeamOptions, FinishReason, RequestOptions } from './request.ts';
 import { Roster } from './roster.ts';
 import type { Unit } from './roster.ts';
-import type { BeamChoice, ScheduledStep, StepOutcome, TokenEvent } from './scheduled_step.ts';
+import type {
+  BeamChoice,
+  ScheduledStep,
+  StepEntry,
+  StepOutcome,
+  TokenEvent,
+} from './scheduled_step.ts';
 import { checkSchedulerOptions } from './scheduler_options.ts';
 import type { SchedulerOptions } from './scheduler_options.ts';
+import type { Speculation } from './speculation.ts';
 import { StepDraft } from './step_draft.ts';
 
 /** Continuous batching with chunked prefill, prefix cache, beams, and preemption by recompute. */
@@ -50,13 +59,18 @@ export class Scheduler {
   readonly #kv: KvCacheManager;
   readonly #options: SchedulerOptions;
   readonly #roster: Roster;
+  readonly #speculation: Speculation | undefined;
   readonly #outstanding: ScheduledStep[] = [];
   #numRequests = 0;
   #numSteps = 0;
 
-  /** @throws RequestError when an option is not a positive integer, or the budget is below `maxSequences`. */
-  constructor(options: SchedulerOptions) {
+  /**
+   * @param speculation - drafts tokens of requests that allow it
+   * @throws RequestError when an option is not a positive integer, or the budget is below `maxSequences`.
+   */
+  constructor(options: SchedulerOptions, speculation?: Speculation) {
     checkSchedulerOptions(options);
+    this.#speculation = speculation;
     this.#options = options;
     this.#kv = new KvCacheManager({ ...options, maxChunk: options.tokenBudget });
     this.#roster = new Roster(this.#kv, options.maxSequences);
@@ -115,6 +129,7 @@ export class Scheduler {
   add(options: RequestOptions): Request {
     const maxLength = checkRequest(options, this.#options, this.#kv);
     const request = new Request(this.#numRequests++, options, maxLength);
+    this.#speculation?.hold(request);
     this.#roster.enqueue([request]);
     return request;
   }
@@ -145,6 +160,7 @@ export class Scheduler {
       return undefined;
     }
     const draft = new StepDraft(this.#options);
+    this.#speculation?.begin(this.#roster.running, draft.draftRoom(this.#numWelcome));
     // Preemption pops units off the end of the list while this loop walks it, which array iterators allow.
     for (const unit of this.#roster.running) {
       this.#place(unit, draft);
@@ -163,11 +179,17 @@ export class Scheduler {
   /**
    * Takes in the results of the oldest outstanding step.
    *
-   * @param sampledIds `[entries]`, one id for each entry in order; those of entries that do not sample are ignored.
+   * @param sampledIds `[entries]`, the ids of each entry in order: one, and one more after each draft; those of entries
+   * that do not sample are ignored.
+   * @param drafts `[entries]`, the drafts of each entry, where only the GPU knew them.
    * @returns the tokens of requests, and the groups of beams whose round is over. A beam that was preempted may sample
    * twice in a round: the later result counts.
    */
-  complete(step: ScheduledStep, sampledIds: ArrayLike<number>): StepOutcome {
+  complete(
+    step: ScheduledStep,
+    sampledIds: readonly (readonly number[])[],
+    drafts: readonly (readonly number[])[] = step.entries.map((entry) => entry.drafts),
+  ): StepOutcome {
     if (step !== this.#outstanding[0] || sampledIds.length < step.entries.length) {
       throw new Error(
         `scheduler: step ${step.id} came back with ${sampledIds.length} ids, ` +
@@ -177,14 +199,14 @@ export class Scheduler {
     this.#outstanding.shift();
     const events: TokenEvent[] = [];
     const rounds: BeamGroup[] = [];
-    for (const [i, { request, samples }] of step.entries.entries()) {
-      const token = sampledIds[i];
-      if (!samples || token === undefined || request.status === 'finished') {
+    for (const [i, entry] of step.entries.entries()) {
+      const { request, samples } = entry;
+      if (!samples || request.status === 'finished') {
         continue;
       }
       request.numInFlight--;
       if (request.group === undefined) {
-        events.push(this.#append(request, token));
+        events.push(...this.#accept(entry, sampledIds[i] ?? [], drafts[i] ?? []));
       } else {
         request.hasSampled = true;
         if (request.group.isUndecided) {
@@ -316,15 +338,24 @@ export class Scheduler {
       this.#kv.acquirePrefix(request);
     }
     const wanted = Math.min(request.numPending, draft.budget);
-    const count = wanted > 0 ? this.#kv.extend(request, wanted, draft.copies) : 0;
+    const room = request.isHeld ? draft.draftRoom(this.#numWelcome) : 0;
+    const drafts = this.#speculation?.draftsFor(request, room) ?? [];
+    const count = wanted > 0 ? this.#kv.extend(request, wanted + drafts.length, draft.copies) : 0;
     if (count > 0) {
-      draft.add(request, count);
+      draft.add(request, count, drafts.slice(0, count - Math.min(count, wanted)));
       this.#kv.publish(request);
     }
   }
 
+  /** Requests that run, and those that wait for nothing but the next step. */
+  get #numWelcome(): number {
+    const { numRunning, numWaiting } = this.#roster;
+    return Math.min(this.#options.maxSequences, numRunning + numWaiting);
+  }
+
   #admit(draft: StepDraft): Unit | undefined {
-    const unit = draft.budget > 0 ? this.#roster.admit(draft.encoderRoom) : undefined;
+    const { budget, encoderRoom, rowsLeft } = draft;
+    const unit = budget > 0 ? this.#roster.admit(encoderRoom, rowsLeft) : undefined;
     const [first] = unit ?? [];
     if (first !== undefined) {
       draft.encode(first);
@@ -332,7 +363,30 @@ export class Scheduler {
     return unit;
   }
 
-  #append(request: Request, token: number): TokenEvent {
+  /** Takes in what an entry sampled, up to the first id that its draft is not, or that ends the request. */
+  #accept(
+    { request, kvLength }: StepEntry,
+    ids: readonly number[],
+    drafts: readonly number[],
+  ): readonly TokenEvent[] {
+    const wrong = drafts.findIndex((draft, i) => draft !== ids[i]);
+    const accepted = wrong < 0 ? drafts.length : wrong;
+    // A request that was preempted meanwhile has nothing to take back.
+    if (drafts.length > 0 && request.numComputed === kvLength) {
+      this.#kv.rollBack(request, kvLength - drafts.length + accepted);
+    }
+    const events: TokenEvent[] = [];
+    for (const [i, token] of ids.slice(0, accepted + 1).entries()) {
+      events.push(this.#append(request, token, i));
+      if (request.finishReason !== undefined) break;
+    }
+    request.numDrafted += drafts.length;
+    request.numAccepted += events.length - 1;
+    this.#speculation?.learn(request, drafts.length, accepted);
+    return events;
+  }
+
+  #append(request: Request, token: number, sample: number): TokenEvent {
     request.tokens.push(token);
     this.#kv.publish(request);
     if (request.stopIds.has(token)) {
@@ -340,6 +394,6 @@ export class Scheduler {
     } else if (request.tokens.length >= request.maxLength) {
       this.finish(request, 'length');
     }
-    return { request, token, finishReason: request.finishReason };
+    return { request, sample, token, finishReason: request.finishReason };
   }
 }

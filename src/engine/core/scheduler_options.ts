@@ -12,6 +12,11 @@ export interface SchedulerOptions {
   readonly window?: number | undefined;
   /** Most requests running at once: the number of slots. */
   readonly maxSequences: number;
+  /**
+   * Most sequences in a step, where each draft counts as one: at least `maxSequences`, which is the default and leaves no
+   * room for drafts when all run.
+   */
+  readonly maxRows?: number | undefined;
   /** Most tokens in a step, at least `maxSequences` so that every running stream advances in every step. */
   readonly tokenBudget: number;
   /** Most steps submitted but not completed. */
@@ -25,13 +30,14 @@ export interface SchedulerOptions {
 /** @throws RequestError when an option is not a positive integer, or the budget is below `maxSequences`. */
 export function checkSchedulerOptions(options: SchedulerOptions): void {
   const { numBlocks, pageSize, contextLength, maxSequences, tokenBudget, maxInFlight } = options;
-  const { window = 1, maxEncoderInput = 1, encoderBudget = 1 } = options;
+  const { window = 1, maxEncoderInput = 1, encoderBudget = 1, maxRows = maxSequences } = options;
   const counts = { numBlocks, pageSize, contextLength, maxSequences, tokenBudget, maxInFlight };
   for (const [name, value] of Object.entries({
     ...counts,
     window,
     maxEncoderInput,
     encoderBudget,
+    maxRows,
   })) {
     checkCount('scheduler', name, value);
   }
@@ -39,6 +45,12 @@ export function checkSchedulerOptions(options: SchedulerOptions): void {
     throw new RequestError(
       `scheduler: tokenBudget is ${tokenBudget}, expected at least maxSequences (${maxSequences}); raise the budget`,
       { param: 'tokenBudget' },
+    );
+  }
+  if (maxRows < maxSequences) {
+    throw new RequestError(
+      `scheduler: maxRows is ${maxRows}, expected at least maxSequences (${maxSequences})`,
+      { param: 'maxRows' },
     );
   }
 }

@@ -65,6 +65,12 @@ describeOnGpus('parity', (gpu) => {
     },
   );
 
+  it('llama with an 8-bit cache continues with the same ids', async () => {
+    // Each key and value is off by up to 1/254 of the largest of its head.
+    const options = { gpu: gpu(), kvDtype: 'q8', tolerance: 2e-2 } as const;
+    await expectParity(`${CONFORMANCE}/llama`, options);
+  });
+
   it(basename(CHAT_MODEL), async () => {
     await expectParity(CHAT_MODEL, { gpu: gpu() });
   });

@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeAll, expect, it, vi } from 'vitest';
-import { callsPer, countCalls } from '../../../src/cli/count_calls.ts';
+import { callsPer, countCalls } from '../../../src/bench/count_calls.ts';
 import {
   Encoder,
   Engine,

@@ -1,6 +1,6 @@
 /** What a running engine asks of its device: one submit per step, and nothing that was not made at load. */
 import { expect, it, vi } from 'vitest';
-import { callsPer, countCalls } from '../../../src/cli/count_calls.ts';
+import { callsPer, countCalls } from '../../../src/bench/count_calls.ts';
 import { Engine, type LoadOptions } from '../../../src/index.ts';
 import { captureDevices } from '../../support/capture_devices.ts';
 import { CREATORS } from '../../support/creators.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fitContext } from '../../../src/cli/bench.ts';
+import { testsOf } from '../../../src/cli/bench.ts';
 import { main } from '../../../src/cli/main.ts';
 import { lengthsToPlan } from '../../../src/cli/plan_memory.ts';
 import { Interrupted } from '../../../src/cli/terminal.ts';
@@ -47,18 +47,22 @@ describe('main', () => {
     [['encode', 'x', '--text', 'y', '--pooling', 'max'], '--pooling: "max", expected one of: mean'],
     [['encode', 'x', '--text', 'y', '--text', 'z', '--pair', 'y'], '1 --pair and 2 --text'],
     [['encode', T5, '--text', 'y'], 'is an encoder-decoder, expected an encoder; use'],
-    [['bench', BERT], 'is an encoder, expected a decoder; use'],
     [['serve', T5, '--port', '0'], 'is an encoder-decoder, expected a decoder; use'],
     [['plan', BERT, '--context', '9'], '--context is not for an encoder; use --input'],
     [['plan', BERT, '--kv', 'f32'], '--kv is not for an encoder'],
     [['plan', LLAMA, '--input', '9'], '--input is not for a decoder; use --context'],
     [['plan', T5, '--input', '0'], '--input: "0", expected an integer'],
     [['bench', '--repetitions', '0'], '--repetitions: "0"'],
+    [['bench', BERT, '--shape', 'minilm'], 'several models, expected one of MODEL'],
+    [['bench', '--shape', 'gpt-9'], '--shape: "gpt-9", expected one of: smollm2-135m'],
+    [['bench', '--kernels', 'matmul', '--sizes', '3x4x5'], '--sizes: "3x4x5"'],
     [['serve', 'x', '--port', 'http'], '--port: "http", expected an integer'],
     [['serve', 'x', '--port', '0', '--api-key', ''], '--api-key: "", expected a text'],
     [['serve', 'x', '--cors-origin', 'example.org'], '--cors-origin: "example.org", expected'],
     [['serve', 'x', '--host', 'no.such.host.invalid'], 'is not to be had (E'],
-    [['plan', 'x', '--kv', 'int8'], '--kv: "int8", expected one of: f16, f32'],
+    [['plan', 'x', '--kv', 'int8'], '--kv: "int8", expected one of: f32, f16, q8'],
+    [['plan', 'x', '--weights', 'int4'], '--weights: "int4", expected one of: auto, f32, f16, q8'],
+    [['serve', 'x', '--weights', 'q2'], '--weights: "q2", expected one of: auto'],
     [['plan', 'x', '--colour'], "plan: Unknown option '--colour'"],
   ])('exits with 2 for %j', async (argv, message) => {
     const terminal = fakeTerminal();
@@ -82,18 +86,19 @@ describe('main', () => {
   });
 });
 
-describe('fitContext', () => {
-  it('leaves what fits', () => {
-    const sizes = { promptTokens: 512, generatedTokens: 128 };
-    expect(fitContext(sizes, 640)).toEqual({ ...sizes, notes: [] });
+describe('testsOf', () => {
+  it('leaves the tests to the kind of the model', () => {
+    expect(testsOf({})).toBeUndefined();
   });
 
-  it.each([3, 4, 7, 100, 512, 639])('shortens to a context of %d, and says so', (context) => {
-    const fitted = fitContext({ promptTokens: 512, generatedTokens: 128 }, context);
-    expect(fitted.promptTokens + fitted.generatedTokens).toBeLessThanOrEqual(context);
-    expect(fitted.promptTokens).toBeGreaterThan(0);
-    expect(fitted.generatedTokens).toBeGreaterThan(1);
-    expect(fitted.notes[0]).toContain(`context of ${context}`);
+  it.each([
+    [{ tests: 'pp7,tg9@d5' }, ['pp7', 'tg9@d5']],
+    [{ 'prompt-tokens': '9' }, ['pp9', 'tg128', 'tg128@d4096']],
+    [{ 'gen-tokens': '12', depth: '0' }, ['pp512', 'tg12']],
+    [{ depth: '64', streams: '1,2,8' }, ['pp512', 'tg128', 'tg128@d64', 'tg128x2', 'tg128x8']],
+    [{ tests: 'pp8', streams: '2', 'gen-tokens': '16' }, ['pp8', 'tg16x2']],
+  ])('reads %j', (values, expected) => {
+    expect(testsOf(values)).toEqual(expected);
   });
 });
 

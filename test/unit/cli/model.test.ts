@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { modelName } from '../../../src/cli/model.ts';
+import { modelName, speculationValue } from '../../../src/cli/model.ts';
 
 describe('the name of a model', () => {
   it.each([
@@ -13,5 +13,15 @@ describe('the name of a model', () => {
     ['https://', 'https://'],
   ])('of %s is %s', async (model, name) => {
     expect(await modelName(model)).toBe(name);
+  });
+});
+
+describe('--speculation', () => {
+  it('is a way to guess, or the place of a draft model', async () => {
+    expect(await speculationValue(undefined)).toEqual({});
+    expect(await speculationValue('lookup')).toEqual({ speculation: 'lookup' });
+    expect(await speculationValue('off')).toEqual({ speculation: 'off' });
+    const { speculation } = await speculationValue('owner/name');
+    expect(speculation).toMatchObject({ draft: { name: 'owner/name' } });
   });
 });

@@ -100,6 +100,6 @@ describe('resolveLimits', () => {
   it('refuses a context longer than the model was made for, and unknown cache types', () => {
     expect(() => resolve({ contextLength: 2049 })).toThrow(/contextLength is 2049.*at most.*2048/);
     const limits = { kvDtype: 'int3' } as unknown as EngineLimits;
-    expect(() => resolve(limits)).toThrow(/kvDtype is "int3", expected one of: f32, f16/);
+    expect(() => resolve(limits)).toThrow(/kvDtype is "int3", expected one of: f32, f16, q8/);
   });
 });

@@ -13,7 +13,11 @@ it('works on what comes while its loop is ending', async () => {
     const residency = new Residency(
       { device: DEVICE, model: undefined },
       {
-        settle: () => ({ totals: { steps: 0, dispatches: 0 }, prepare: async () => undefined }),
+        settle: () => ({
+          totals: { steps: 0, dispatches: 0 },
+          prepare: async () => undefined,
+          forget: () => undefined,
+        }),
         onLost: () => undefined,
         onFailed: () => undefined,
         async work() {

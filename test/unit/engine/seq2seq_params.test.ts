@@ -18,6 +18,8 @@ const LIMITS: ResolvedLimits = {
   kvDtype: 'f32',
   pageSize: 4,
   maxSequences: 33,
+  maxRows: 33,
+  maxDrafts: 0,
   tokenBudget: 33,
   maxInFlight: 2,
   measureGpuTime: false,

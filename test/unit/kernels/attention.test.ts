@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { attentionTileRows, chooseSplits } from '../../../src/kernels/attention.ts';
 
-const STEP = { decodes: 1, kvHeads: 4, kvLength: 10_000, pageSize: 16, target: 32 };
+const STEP = {
+  decodes: 1,
+  kvHeads: 4,
+  kvLength: 10_000,
+  pageSize: 16,
+  target: 32,
+  maxSplits: 16,
+};
 
 describe('chooseSplits', () => {
   it('aims at the target number of workgroups', () => {

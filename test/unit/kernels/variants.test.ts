@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { chooseDisentangled } from '../../../src/kernels/disentangled_attention.ts';
-import { chooseAttention } from '../../../src/kernels/attention.ts';
+import type { DeviceFacts } from '../../../src/gpu/device.ts';
+import { chooseAttention, splitLimits } from '../../../src/kernels/attention.ts';
 import { kvBytesPerPage, kvLibrary, paddedHeadDim } from '../../../src/kernels/kv_cache.ts';
 import { chooseMatmul, matmulKey } from '../../../src/kernels/matmul.ts';
 import type { WeightForm } from '../../../src/kernels/matrix.ts';
@@ -12,14 +13,14 @@ const shape = (rows: number, cols: number, form: WeightForm = 'f32') =>
 
 describe('chooseMatmul', () => {
   it.each([
-    [1, 64, 'f32', 'few'],
-    [8, 4, 'f32', 'few'],
-    [9, 64, 'f32', 'tile'],
+    [1, 64, 'f32', 'few_8x4'],
+    [8, 4, 'f32', 'few_8x4'],
+    [9, 64, 'f32', 'tile_64x64'],
     [1, 62, 'f32', 'plain'],
     [256, 1, 'f32', 'plain'],
     [1, 60, 'f16', 'plain'],
-    [1, 64, 'q4', 'few'],
-    [9, 96, 'q8', 'tile'],
+    [1, 64, 'q4', 'few_8x4'],
+    [9, 96, 'q8', 'tile_64x64'],
   ] as const)('for %i rows of %i %s: %s', (rows, cols, form, variant) => {
     expect(chooseMatmul(PLAIN_FACTS, shape(rows, cols, form))).toBe(variant);
   });
@@ -37,8 +38,48 @@ describe('chooseMatmul', () => {
       return chooseMatmul({ ...PLAIN_FACTS, tuned: measured }, shape(9, 64));
     };
     expect(tuned('direct')).toBe('direct');
-    expect(tuned('few')).toBe('tile');
-    expect(tuned('gone')).toBe('tile');
+    expect(tuned('few_8x4')).toBe('tile_64x64');
+    expect(tuned('gone')).toBe('tile_64x64');
+  });
+});
+
+const HEADS = { heads: 8, kvHeads: 2, headDim: 64, kv: 'f16' } as const;
+
+describe('chooseAttention', () => {
+  const choose = (facts: Partial<DeviceFacts>, headDim: number) =>
+    chooseAttention({ ...PLAIN_FACTS, ...facts }, { ...HEADS, headDim });
+
+  it('gives a GPU threads that share, and a processor threads that do much', () => {
+    expect(choose({}, 64)).toEqual({ one: 'split', many: 'tile_1x8' });
+    expect(choose({ vendor: 'nvidia' }, 64)).toEqual({ one: 'split', many: 'tile_2x8' });
+    expect(choose({ isSoftware: true }, 64)).toEqual({ one: 'lanes', many: 'tile_8x8' });
+    expect(choose({ isSoftware: true }, 128)).toEqual({ one: 'lanes', many: 'tile_4x8' });
+    expect(choose({ isSoftware: true }, 255)).toEqual({ one: 'lanes', many: 'tile_2x8' });
+    expect(choose({ isSoftware: true, hasSlowBarriers: true }, 64)).toBe('direct');
+  });
+
+  it('takes what was measured to be the fastest, if it can run', () => {
+    const tuned = new Map([
+      ['attention_many 8/2x64 f16', 'tile_4x4'],
+      ['attention_one 8/2x64 f16', 'lanes'],
+      ['attention_many 8/2x255 f16', 'tile_4x4'],
+    ]);
+    expect(choose({ tuned }, 64)).toEqual({ one: 'split', many: 'tile_4x4' });
+    expect(choose({ tuned }, 255)).toEqual({ one: 'split', many: 'tile_1x8' });
+  });
+});
+
+describe('splitLimits', () => {
+  it('cuts long keys into as many pieces as keep the device busy', () => {
+    expect(splitLimits({ isSoftware: true, vendor: '' }, 8)).toEqual({ target: 64, maxSplits: 16 });
+    expect(splitLimits({ isSoftware: false, vendor: 'nvidia' }, 8)).toEqual({
+      target: 1024,
+      maxSplits: 64,
+    });
+    expect(splitLimits({ isSoftware: false, vendor: 'intel' }, 999)).toEqual({
+      target: 256,
+      maxSplits: 16,
+    });
   });
 });
 
@@ -52,15 +93,16 @@ describe('a dropped variant', () => {
 
   it('is replaced by the next best kernel', () => {
     expect(chooseMatmul(without('matmul_tile'), shape(9, 64))).toBe('direct');
-    expect(chooseMatmul(without('matmul_tile'), shape(8, 64))).toBe('few');
-    expect(chooseMatmul(without('matmul_few'), shape(8, 64))).toBe('tile');
-    expect(chooseMatmul(without('matmul_few'), shape(9, 64))).toBe('tile');
+    expect(chooseMatmul(without('matmul_tile'), shape(8, 64))).toBe('few_8x4');
+    expect(chooseMatmul(without('matmul_few'), shape(8, 64))).toBe('tile_64x64');
+    expect(chooseMatmul(without('matmul_few'), shape(9, 64))).toBe('tile_64x64');
     const none = without('matmul_few', 'matmul_tile', 'matmul_direct');
     expect(chooseMatmul(none, shape(8, 64))).toBe('plain');
     const slow = { ...without('matmul_direct'), hasSlowBarriers: true };
     expect(chooseMatmul(slow, shape(8, 64))).toBe('plain');
-    expect(chooseAttention(PLAIN_FACTS)).toBe('tiled');
-    expect(chooseAttention(without('attention_tiled'))).toBe('direct');
+    expect(chooseAttention(without('attention_tiled'), HEADS)).toBe('direct');
+    const software = { ...without('attention_lanes'), isSoftware: true };
+    expect(chooseAttention(software, HEADS)).toMatchObject({ one: 'split' });
     expect(chooseDisentangled(PLAIN_FACTS)).toBe('tile');
     expect(chooseDisentangled(without('disentangled_tile'))).toBe('direct');
   });
@@ -76,7 +118,8 @@ describe('libraries', () => {
     expect(reduceLibrary({ ...PLAIN_FACTS, hasSubgroups: true })).toBe('lib/reduce_subgroup.wgsl');
   });
 
-  it('read a cache of either type', () => {
+  it('read a cache of any type', () => {
+    expect(kvLibrary('q8')).toBe('lib/kv_q8.wgsl');
     expect(kvLibrary('f32')).toBe('lib/kv_f32.wgsl');
     expect(kvLibrary('f16')).toBe('lib/kv_f16.wgsl');
   });
@@ -95,5 +138,6 @@ describe('KV pages', () => {
     const shape = { kvHeads: 3, headDim: 10, pageSize: 16 } as const;
     expect(kvBytesPerPage({ ...shape, dtype: 'f32' })).toBe(2 * 3 * 16 * 12 * 4);
     expect(kvBytesPerPage({ ...shape, dtype: 'f16' })).toBe(2 * 3 * 16 * 12 * 2);
+    expect(kvBytesPerPage({ ...shape, dtype: 'q8' })).toBe(2 * 3 * 16 * (12 + 4));
   });
 });

@@ -9,7 +9,7 @@ import { create, next, range, shape } from './drive.ts';
 function rounds(scheduler: Scheduler, step: ScheduledStep): readonly BeamGroup[] {
   return scheduler.complete(
     step,
-    step.entries.map(() => 50),
+    step.entries.map(() => [50]),
   ).rounds;
 }
 

@@ -36,7 +36,7 @@ export function complete(
 ): readonly TokenEvent[] {
   return scheduler.complete(
     step,
-    step.entries.map(() => token),
+    step.entries.map(() => [token]),
   ).events;
 }
 

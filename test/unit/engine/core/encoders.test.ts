@@ -107,7 +107,7 @@ describe('encoder inputs', () => {
     const scheduler = withEncoder({ numBlocks: 10 });
     const request = scheduler.add({ prompt: range(8), encoderInput: range(29) });
     expect(request.maxLength).toBe(9);
-    expect(advance(scheduler)).toEqual([{ request, token: 50, finishReason: 'length' }]);
+    expect(advance(scheduler)).toEqual([{ request, sample: 0, token: 50, finishReason: 'length' }]);
   });
 });
 

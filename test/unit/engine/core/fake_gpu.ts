@@ -17,6 +17,8 @@ export interface FakeGpuOptions {
   readonly maxSequences: number;
   /** Ids the toy model generates are below this. */
   readonly vocab: number;
+  /** Of 7 samples, those that a worse model gets wrong; absent: none. */
+  readonly wrong?: number;
 }
 
 /** `expect` is too slow for what is checked a million times. */
@@ -41,13 +43,21 @@ function nextState(state: number, token: number): number {
   return mix(state, token + 1);
 }
 
-/** What the toy model samples after `tokens`. */
+/** What the toy model samples after `tokens`; a worse one gets some of them wrong. */
 export function sampleAfter(
   options: Partial<RequestOptions>,
   tokens: readonly number[],
   vocab: number,
+  wrong = 0,
 ): number {
-  return tokens.reduce(nextState, firstState(options)) % vocab;
+  return sampleIn(tokens.reduce(nextState, firstState(options)), { vocab, wrong });
+}
+
+function sampleIn(
+  state: number,
+  { vocab, wrong = 0 }: Pick<FakeGpuOptions, 'vocab' | 'wrong'>,
+): number {
+  return (state + Number((state >>> 8) % 7 < wrong)) % vocab;
 }
 
 /** What the toy model generates for a request that is alone in the world. */
@@ -65,6 +75,18 @@ export function generateAlone(options: RequestOptions, vocab: number, capacity: 
     state = nextState(state, token);
   }
   return generated;
+}
+
+/** Where blocks are. */
+type Tables = Pick<Scheduler, 'tableWidth' | 'fillTableRow'> &
+  Partial<Pick<Scheduler, 'crossTableWidth' | 'fillCrossTableRow'>>;
+
+type DraftOf = (slot: number, index: number) => number;
+
+/** What a step brought: ids and drafts of each entry. */
+export interface FakeResults {
+  readonly ids: readonly (readonly number[])[];
+  readonly drafts: readonly (readonly number[])[];
 }
 
 export class FakeGpu {
@@ -87,8 +109,12 @@ export class FakeGpu {
     this.#history.length = 0;
   }
 
-  /** Runs a step that was just scheduled; returns one id per entry. */
-  run(step: ScheduledStep, scheduler: Scheduler): number[] {
+  /**
+   * Runs a step that was just scheduled.
+   *
+   * @param draftOf - the drafts that only the GPU knows
+   */
+  run(step: ScheduledStep, scheduler: Tables, draftOf: DraftOf = () => NaN): FakeResults {
     const rows = step.entries.map(({ request }) => {
       const row = new Int32Array(scheduler.tableWidth);
       scheduler.fillTableRow(request, row);
@@ -100,8 +126,11 @@ export class FakeGpu {
       }
     }
     this.#copy(step);
+    const drafts = step.entries.map(({ slot, drafts }) =>
+      drafts.map((draft, i) => (draft >= 0 ? draft : draftOf(slot, i))),
+    );
     const states = step.entries
-      .map((entry) => this.#tokensUpTo(entry))
+      .map((entry, i) => this.#tokensUpTo(entry, drafts[i] ?? []))
       .map(([r, t]) => prefixStates(r, t));
     // All writes before all reads, as in every layer of the real thing.
     for (const [i, { start, kvLength }] of step.entries.entries()) {
@@ -115,24 +144,37 @@ export class FakeGpu {
         ensure(this.#memory[address] === value, 'the encoder output is there');
       }
     }
-    return step.entries.map((entry, i) => {
+    const ids = step.entries.map((entry, i) => {
       if (!entry.samples) {
-        return -7;
+        return [-7];
       }
-      const state = (states[i]?.at(-1) ?? NaN) % 2 ** 32;
-      const token = state % this.#options.vocab;
-      this.#lastToken[entry.slot] = token;
-      return token;
+      const sampled = (states[i] ?? [])
+        .slice(-1 - entry.drafts.length)
+        .map((state) => sampleIn(state % 2 ** 32, this.#options));
+      // After drafts it is not said whose sample is the last.
+      this.#lastToken[entry.slot] = entry.drafts.length === 0 ? (sampled[0] ?? NaN) : NaN;
+      return sampled;
     });
+    return { ids, drafts };
+  }
+
+  /** The id sampled last in each slot. */
+  get lastTokens(): readonly number[] {
+    return [...this.#lastToken];
   }
 
   /** Input tokens of an entry appended to what its slot computed before. */
-  #tokensUpTo(entry: StepEntry): [Request, number[]] {
+  #tokensUpTo(entry: StepEntry, drafts: readonly number[]): [Request, number[]] {
     const { request, slot, start, count, inputFromGpu, isFirst } = entry;
     if (isFirst) {
       this.#history[slot] = { owner: request, tokens: request.tokens.slice(0, start) };
     }
     const history = this.#history[slot];
+    if (request.speculates && history !== undefined && history.tokens.length > start) {
+      // Wrong drafts are computed over.
+      ensure(!inputFromGpu, 'after drafts the last token is known');
+      history.tokens = request.tokens.slice(0, start);
+    }
     if (history?.owner !== request || history.tokens.length !== start) {
       return expect.fail(
         `slot ${slot} has computed ${history?.tokens.length} tokens, not the ${start} before`,
@@ -145,7 +187,7 @@ export class FakeGpu {
     }
     const input = inputFromGpu
       ? [this.#lastToken[slot] ?? NaN]
-      : request.tokens.slice(start, start + count);
+      : [...request.tokens.slice(start, start + count - drafts.length), ...drafts];
     if (input.length !== count) {
       return expect.fail(`request ${request.id} has ${input.length} of ${count} input tokens`);
     }
@@ -165,9 +207,9 @@ export class FakeGpu {
   }
 
   /** Where the keys and values of a request's encoder output are, and what they must be. */
-  #crossStates(request: Request, scheduler: Scheduler): readonly (readonly [number, number])[] {
-    const row = new Int32Array(scheduler.crossTableWidth);
-    scheduler.fillCrossTableRow(request, row);
+  #crossStates(request: Request, scheduler: Tables): readonly (readonly [number, number])[] {
+    const row = new Int32Array(scheduler.crossTableWidth ?? 0);
+    scheduler.fillCrossTableRow?.(request, row);
     const { encoderInput = [] } = request;
     const state = encoderInput.reduce(nextState, 0);
     return encoderInput.map((_, p) => [this.#address(row, p), mix(state, p) + 0.5]);

@@ -8,7 +8,7 @@ describe('ends', () => {
     const request = scheduler.add({ prompt: [1, 2], stopIds: [9] });
     const steps = [next(scheduler), next(scheduler), next(scheduler)];
     const events = steps.map((step) => complete(scheduler, step, 9));
-    expect(events).toEqual([[{ request, token: 9, finishReason: 'stop' }], [], []]);
+    expect(events).toEqual([[{ request, sample: 0, token: 9, finishReason: 'stop' }], [], []]);
     expect(request.tokens).toEqual([1, 2, 9]);
     expect(scheduler.numFreeBlocks).toBe(64);
   });
@@ -84,7 +84,7 @@ describe('ends', () => {
       'step 0 came back with 1 ids, expected step none',
     );
     const request = scheduler.add({ prompt: range(8), maxTokens: 1 });
-    expect(advance(scheduler)).toEqual([{ request, token: 50, finishReason: 'length' }]);
+    expect(advance(scheduler)).toEqual([{ request, sample: 0, token: 50, finishReason: 'length' }]);
     expect(request.numCachedTokens).toBe(0);
   });
 });
@@ -117,8 +117,8 @@ describe('a lost device', () => {
     ]);
     expect(step.entries.every(({ isFirst, samples }) => isFirst && samples)).toBe(true);
     expect(complete(scheduler, step, 51)).toEqual([
-      { request: first, token: 51, finishReason: undefined },
-      { request: second, token: 51, finishReason: 'length' },
+      { request: first, sample: 0, token: 51, finishReason: undefined },
+      { request: second, sample: 0, token: 51, finishReason: 'length' },
     ]);
     expect([first.tokens, second.tokens]).toEqual([
       [...range(5), 50, 51],

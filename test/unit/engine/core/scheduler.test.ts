@@ -22,12 +22,15 @@ describe('steps', () => {
           start: 0,
           count: 5,
           kvLength: 5,
+          drafts: [],
           samples: true,
           inputFromGpu: false,
         },
       ],
     });
-    expect(complete(scheduler, first, 7)).toEqual([{ request, token: 7, finishReason: undefined }]);
+    expect(complete(scheduler, first, 7)).toEqual([
+      { request, sample: 0, token: 7, finishReason: undefined },
+    ]);
     const second = next(scheduler);
     expect(second.entries[0]).toMatchObject({
       isFirst: false,
@@ -38,7 +41,9 @@ describe('steps', () => {
     });
     expect(second.numSingles).toBe(1);
     complete(scheduler, second, 8);
-    expect(advance(scheduler, 9)).toEqual([{ request, token: 9, finishReason: 'length' }]);
+    expect(advance(scheduler, 9)).toEqual([
+      { request, sample: 0, token: 9, finishReason: 'length' },
+    ]);
     expect(request.tokens).toEqual([...range(5), 7, 8, 9]);
     expect(scheduler.schedule()).toBeUndefined();
     expect(scheduler.numFreeBlocks).toBe(64);
@@ -221,7 +226,9 @@ describe('preemption', () => {
     complete(scheduler, seen[0] ?? expect.fail());
     expect(shape(seen[0] ?? expect.fail())).toEqual([[0, 0, 12]]);
     advance(scheduler);
-    expect(advance(scheduler)).toEqual([{ request: stream, token: 50, finishReason: 'length' }]);
+    expect(advance(scheduler)).toEqual([
+      { request: stream, sample: 0, token: 50, finishReason: 'length' },
+    ]);
     expect(shape(next(scheduler))).toEqual([[1, 0, 16]]);
     expect(stream.numPreemptions).toBe(0);
   });

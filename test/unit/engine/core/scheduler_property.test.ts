@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { RequestOptions } from '../../../../src/engine/core/request.ts';
 import type { SchedulerOptions } from '../../../../src/engine/core/scheduler_options.ts';
 import { VOCAB, World } from './world.ts';
-import type { Operation } from './world.ts';
+import type { Guesses, Operation } from './world.ts';
 
 /** Few distinct tokens and prompts that extend each other, so that prefixes collide all the time. */
 const requestOptions: fc.Arbitrary<RequestOptions> = fc.record({
@@ -19,6 +19,7 @@ const requestOptions: fc.Arbitrary<RequestOptions> = fc.record({
   ),
   cacheLimit: fc.option(fc.nat(40), { nil: undefined, freq: 2 }),
   isReactive: fc.boolean(),
+  speculates: fc.boolean(),
 });
 
 /** With an encoder, most inputs and prompts are the same few. */
@@ -66,7 +67,7 @@ const schedulerOptions: fc.Arbitrary<SchedulerOptions> = fc
     }),
     maxSequences: fc.integer({ min: 1, max: 5 }),
     extraBudget: fc.nat(20),
-    maxInFlight: fc.integer({ min: 1, max: 3 }),
+    maxInFlight: fc.integer({ min: 1, max: 4 }),
   })
   .map(({ poolTokens, extraBudget, ...rest }) => ({
     ...rest,
@@ -85,8 +86,26 @@ const crowdedScheduler: fc.Arbitrary<SchedulerOptions> = fc.record({
   contextLength: fc.constant(30),
   maxSequences: fc.integer({ min: 3, max: 6 }),
   tokenBudget: fc.integer({ min: 6, max: 20 }),
-  maxInFlight: fc.integer({ min: 1, max: 3 }),
+  maxInFlight: fc.integer({ min: 1, max: 4 }),
 });
+
+const guesses: fc.Arbitrary<Guesses> = fc.record({
+  maxDrafts: fc.integer({ min: 1, max: 7 }),
+  wrong: fc.nat(7),
+  cache: fc.option(
+    fc.record({
+      numBlocks: fc.integer({ min: 1, max: 40 }),
+      pageSize: fc.integer({ min: 1, max: 16 }),
+      contextLength: fc.integer({ min: 10, max: 80 }),
+      window: fc.option(fc.integer({ min: 1, max: 20 }), { nil: undefined, freq: 1 }),
+    }),
+    { nil: undefined, freq: 2 },
+  ),
+  costs: fc.array(fc.double({ min: 0.5, max: 4, noNaN: true }), { maxLength: 3 }),
+});
+
+/** Some schedulers have drafts verified, most of them with room for them when all slots are taken. */
+const drafting = fc.option(fc.tuple(guesses, fc.nat(8)), { nil: undefined, freq: 2 });
 
 const scenarios = fc.oneof(
   fc.tuple(crowdedScheduler, operations(crowdedOptions)),
@@ -113,14 +132,22 @@ describe('any schedule', () => {
         stopped: 0,
         lostSamples: 0,
         copies: 0,
+        drafts: 0,
+        rounds: 0,
+        accepted: 0,
+        rejected: 0,
+        preemptedSpeculating: 0,
+        undrafted: 0,
         searched: 0,
         searchPreempted: 0,
         searchCached: 0,
         encoded: 0,
       };
       fc.assert(
-        fc.property(scenarios, ([options, list]) => {
-          const world = new World(options);
+        fc.property(scenarios, drafting, ([limits, list], [drafts, extraRows] = []) => {
+          const maxRows = limits.maxSequences + (extraRows ?? 0);
+          const options = { ...limits, maxRows };
+          const world = new World(options, drafts);
           for (const operation of list) {
             world.apply(operation);
           }
@@ -128,7 +155,9 @@ describe('any schedule', () => {
           world.checkOutputs();
           reached.lostSamples += world.numLostSamples;
           reached.copies += world.numCopies;
-          expect(world.scheduler.numFreeBlocks).toBe(options.numBlocks);
+          reached.drafts += world.numDrafts;
+          reached.rounds += world.numRounds;
+          world.checkPools();
           for (const request of world.requests.keys()) {
             reached.preempted += request.numPreemptions;
             reached.cached += Number(request.numCachedTokens > 0);
@@ -141,16 +170,22 @@ describe('any schedule', () => {
               reached.searchPreempted += request.numPreemptions;
               reached.searchCached += Number(request.numCachedTokens > 0);
             }
+            reached.accepted += request.numAccepted;
+            reached.rejected += request.numDrafted - request.numAccepted;
+            if (request.numDrafted > 0) reached.preemptedSpeculating += request.numPreemptions;
+            reached.undrafted += Number(
+              request.speculates && drafts !== undefined && request.numDrafted === 0,
+            );
             reached.encoded += Number(request.encoderInput !== undefined);
             reached.failed += Number(request.finishReason === 'error');
             reached.stopped += Number(request.finishReason === 'stop');
           }
         }),
-        { numRuns: 450 },
+        { numRuns: 600 },
       );
       // The property is worth something only where the schedules were eventful.
-      for (const count of Object.values(reached)) {
-        expect(count).toBeGreaterThan(5);
+      for (const [name, count] of Object.entries(reached)) {
+        expect(count, name).toBeGreaterThan(2);
       }
     },
   );

@@ -10,7 +10,10 @@ import { Scheduler } from '../../../../src/engine/core/scheduler.ts';
 import type { ScheduledStep } from '../../../../src/engine/core/scheduled_step.ts';
 import type { SchedulerOptions } from '../../../../src/engine/core/scheduler_options.ts';
 import { RequestError } from '../../../../src/util/errors.ts';
-import { ensure, FakeGpu, generateAlone, sampleAfter } from './fake_gpu.ts';
+import { DraftCache } from '../../../../src/engine/core/draft_cache.ts';
+import { Speculation } from '../../../../src/engine/core/speculation.ts';
+import { StepCosts } from '../../../../src/engine/core/step_costs.ts';
+import { ensure, FakeGpu, type FakeResults, generateAlone, sampleAfter } from './fake_gpu.ts';
 
 export const VOCAB = 29;
 
@@ -19,6 +22,19 @@ export type Operation =
   | { readonly kind: 'addBeams'; readonly options: BeamOptions; readonly numBeams: number }
   | { readonly kind: 'schedule' | 'complete' | 'lose' | 'fail' }
   | { readonly kind: 'finish'; readonly pick: number };
+
+/** Drafts of a toy draft model. */
+export interface Guesses {
+  readonly maxDrafts: number;
+  /** Of 7 guesses, those that are wrong. */
+  readonly wrong: number;
+  /** Of a draft model, whose guesses the scheduler learns from the result only; without one it knows them before. */
+  readonly cache:
+    | Pick<SchedulerOptions, 'numBlocks' | 'pageSize' | 'contextLength' | 'window'>
+    | undefined;
+  /** Milliseconds of a verification by its rows; a plain step takes 1. */
+  readonly costs: readonly number[];
+}
 
 /** A beam search beside what its sequences must be. */
 interface Search {
@@ -31,19 +47,62 @@ export class World {
   readonly scheduler: Scheduler;
   readonly #options: SchedulerOptions;
   readonly #gpu: FakeGpu;
-  #results: { step: ScheduledStep; ids: number[] }[] = [];
+  #results: { step: ScheduledStep; results: FakeResults }[] = [];
   /** Tokens that were sampled but lost before they came back. */
   numLostSamples = 0;
   numCopies = 0;
+  numDrafts = 0;
+  numRounds = 0;
+  readonly #drafts: DraftCache | undefined;
+  readonly #draftGpu: FakeGpu | undefined;
+  readonly #draftBlocks: number = 0;
   readonly requests: Map<Request, RequestOptions> = new Map();
   readonly #searches = new Map<BeamGroup, Search>();
   /** What each beam sampled last. */
   readonly #samples = new Map<Request, number>();
 
-  constructor(options: SchedulerOptions) {
+  constructor(options: SchedulerOptions, guesses?: Guesses) {
     this.#options = options;
-    this.scheduler = new Scheduler(options);
+    if (guesses?.cache !== undefined) {
+      const { maxSequences, tokenBudget, maxInFlight } = options;
+      this.#drafts = new DraftCache({ ...guesses.cache, maxSequences, tokenBudget, maxInFlight });
+      const { numBlocks, pageSize, window } = guesses.cache;
+      const sizes = { numBlocks, pageSize, window, maxSequences };
+      this.#draftBlocks = numBlocks;
+      this.#draftGpu = new FakeGpu({ ...sizes, vocab: VOCAB, wrong: guesses.wrong });
+    }
+    this.scheduler = new Scheduler(options, guesses && this.#speculation(guesses));
     this.#gpu = new FakeGpu({ ...options, vocab: VOCAB });
+  }
+
+  #speculation({ maxDrafts, wrong, costs: measured }: Guesses): Speculation {
+    const { maxInFlight } = this.#options;
+    const costs = new StepCosts();
+    for (const [i, ms] of measured.entries()) costs.record(i + 2, true, ms);
+    const lookup = {
+      canDraft: () => true,
+      verified: () => undefined,
+      draft: (request: Request, most: number) => {
+        const asked = this.requests.get(request) ?? expect.fail('unknown request');
+        const tokens = [...request.tokens];
+        for (let i = 0; i < most; i++) tokens.push(sampleAfter(asked, tokens, VOCAB, wrong));
+        return tokens.slice(request.tokens.length);
+      },
+    };
+    return new Speculation(this.#drafts ?? lookup, costs, { maxDrafts, maxInFlight });
+  }
+
+  /** Has the draft model make the drafts of a step. */
+  #draft(step: ScheduledStep): (slot: number, index: number) => number {
+    const made: (readonly number[])[] = [];
+    if (this.#drafts === undefined || this.#draftGpu === undefined) return () => NaN;
+    for (const { step: round, index } of this.#drafts.rounds(step)) {
+      this.#draftGpu.run(round, this.#drafts);
+      if (index !== undefined) made[index] = this.#draftGpu.lastTokens;
+      this.numRounds++;
+    }
+    // Where the pool had no room, any id stands in its place.
+    return (slot, index) => made[index]?.[slot] ?? 0;
   }
 
   get unfinished(): Request[] {
@@ -78,6 +137,8 @@ export class World {
         const unfinished = this.unfinished;
         expect(new Set(this.scheduler.failAll())).toEqual(new Set(unfinished));
         this.#gpu.lose();
+        this.#drafts?.clear();
+        this.#draftGpu?.lose();
         this.#results = [];
         break;
       }
@@ -132,6 +193,8 @@ export class World {
     this.numLostSamples += before.reduce((sum, [request]) => sum + request.numInFlight, 0);
     this.scheduler.startOver();
     this.#gpu.lose();
+    this.#drafts?.clear();
+    this.#draftGpu?.lose();
     this.#results = [];
     for (const [request, tokens] of before) {
       ensure(
@@ -157,6 +220,7 @@ export class World {
     }
     ensure(!isFull, 'maxInFlight holds');
     this.#checkStep(step);
+    const draftOf = this.#draft(step);
     this.numCopies += step.copies.length;
     for (const stream of streams) {
       // Beams may have to share the last free blocks, but some go on.
@@ -167,7 +231,7 @@ export class World {
         'each stream is in each step unless preempted',
       );
     }
-    this.#results.push({ step, ids: this.#gpu.run(step, this.scheduler) });
+    this.#results.push({ step, results: this.#gpu.run(step, this.scheduler, draftOf) });
     return true;
   }
 
@@ -177,22 +241,24 @@ export class World {
       return false;
     }
     const before = new Map(this.unfinished.map((request) => [request, request.tokens.length]));
+    const { ids, drafts } = result.results;
     for (const [i, { request, samples }] of result.step.entries.entries()) {
       if (samples) {
-        this.#samples.set(request, result.ids[i] ?? NaN);
+        this.#samples.set(request, ids[i]?.[0] ?? NaN);
       }
     }
-    const { events, rounds } = this.scheduler.complete(result.step, result.ids);
-    for (const { request, token, finishReason } of events) {
+    const { events, rounds } = this.scheduler.complete(result.step, ids, drafts);
+    for (const [i, { request, sample, token, finishReason }] of events.entries()) {
+      const length = before.get(request) ?? NaN;
+      ensure(request.tokens[length] === token, 'an event is one more token');
+      const entry = result.step.entries.findIndex((each) => each.request === request);
+      ensure(ids[entry]?.[sample] === token, 'an event tells which sample it is');
+      const isLast = events[i + 1]?.request !== request;
       ensure(
-        request.tokens.length === (before.get(request) ?? NaN) + 1,
-        'an event is one more token',
+        finishReason === (isLast ? request.finishReason : undefined),
+        'only the last token of a request ends it',
       );
-      ensure(
-        request.tokens.at(-1) === token && request.finishReason === finishReason,
-        'events tell the state',
-      );
-      before.delete(request);
+      before.set(request, length + 1);
     }
     for (const [request, length] of before) {
       ensure(request.tokens.length === length, 'each token has its event');
@@ -254,21 +320,33 @@ export class World {
         encoderTokens.reduce((a, b) => a + b) <= (this.#options.encoderBudget ?? Infinity),
       'the encoder budget holds',
     );
-    for (const [i, { request, slot, start, count, kvLength, ...entry }] of entries.entries()) {
+    let numBefore = 0;
+    let numRows = 0;
+    for (const { request, slot, start, count, kvLength, ...entry } of entries) {
       ensure(
-        !(request.isReactive && entry.inputFromGpu),
+        !((request.isReactive || request.isHeld) && entry.inputFromGpu),
         'the token before is known if it must be',
       );
       ensure(
         request.slot === slot && slot >= 0 && slot < maxSequences,
         'the slot is the one of the request',
       );
-      ensure(count >= 1 && (count === 1) === i < numSingles, 'single tokens come first');
+      const { drafts } = entry;
+      const isSingle = count === 1 + drafts.length;
+      ensure(count >= 1 && isSingle === numBefore < numSingles, 'single tokens come first');
+      ensure(
+        drafts.length === 0 || (isSingle && request.speculates && request.isHeld),
+        'drafts come after one known token',
+      );
+      numBefore += isSingle ? count : 0;
+      numRows += isSingle ? count : 1;
+      this.numDrafts += drafts.length;
       ensure(
         kvLength === start + count && kvLength <= this.scheduler.capacity,
         'positions are in capacity',
       );
     }
+    ensure(numRows <= (this.#options.maxRows ?? maxSequences), 'the rows hold');
   }
 
   #checkState(): void {
@@ -293,6 +371,18 @@ export class World {
         'only running requests hold anything',
       );
     }
+  }
+
+  /** With nothing left to run, nothing may be held. */
+  checkPools(): void {
+    const { numBlocks } = this.#options;
+    ensure(this.scheduler.numFreeBlocks === numBlocks, 'the pool is whole');
+    const idle = { id: 0, encodes: [], copies: [], entries: [], numSingles: 0, numTokens: 0 };
+    for (const _ of this.#drafts?.rounds(idle) ?? []) ensure(false, 'there is nothing to draft');
+    ensure(
+      this.#drafts === undefined || this.#drafts.numFreeBlocks === this.#draftBlocks,
+      'the pool of the draft model is whole',
+    );
   }
 
   checkOutputs(): void {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { callsPer, countCalls } from '../../../src/cli/count_calls.ts';
+import { callsPer, countCalls } from '../../../src/bench/count_calls.ts';
 
 /** Methods look at `this`, as native ones do. */
 class FakeDevice {

@@ -1,0 +1,124 @@
+/** `quern bench --kernels`: single operations. @module */
+import { benchKernel, type KernelResult } from '../bench/kernel_bench.ts';
+import {
+  KERNEL_CLASSES,
+  kernelCases,
+  type CaseSizes,
+  type KernelClass,
+} from '../bench/kernel_cases.ts';
+import type { Device } from '../gpu/device.ts';
+import type { KvDType } from '../kernels/kv_cache.ts';
+import type { WeightForm } from '../kernels/matrix.ts';
+import { NODE_CLOCK } from './bench_facts.ts';
+import { choiceValue, countValue, numberValue, type TextOption, UsageError } from './command.ts';
+
+/** Options of `quern bench --kernels`. */
+export const KERNEL_OPTIONS: Readonly<
+  Record<'kernels' | 'sizes' | 'rows' | 'lengths' | 'variant' | 'least-ms', TextOption>
+> = {
+  kernels: {
+    type: 'string',
+    value: 'LIST',
+    help: `measure single operations: all, or some of ${KERNEL_CLASSES.join(',')}`,
+  },
+  sizes: {
+    type: 'string',
+    value: 'LIST',
+    help: 'with --kernels: outputs and inputs of matrices, e.g. 1536x576,576x1536; default: of the shape',
+  },
+  rows: { type: 'string', value: 'LIST', help: 'with --kernels: rows, default 1,8,64,256' },
+  lengths: {
+    type: 'string',
+    value: 'LIST',
+    help: 'with --kernels: keys that attention sees, default 128,1024,4096',
+  },
+  variant: {
+    type: 'string',
+    value: 'LIST',
+    help: 'with --kernels: ways to run each, by name, or all; default: the one that is chosen',
+  },
+  'least-ms': {
+    type: 'string',
+    value: 'MS',
+    help: 'with --kernels: least time of a measurement, default 50',
+  },
+};
+
+type KernelValues = { readonly [K in keyof typeof KERNEL_OPTIONS]?: string };
+
+/** What {@link KERNEL_OPTIONS} ask for. */
+export interface KernelWishes {
+  readonly classes: readonly KernelClass[];
+  /** Absent: those of the shape. */
+  readonly matrices: CaseSizes['matrices'] | undefined;
+  readonly rows: readonly number[];
+  readonly lengths: readonly number[];
+  readonly variants: readonly string[] | 'all' | undefined;
+  readonly leastMs: number;
+}
+
+/** @throws {UsageError} if a value is none */
+export function kernelWishes(values: KernelValues): KernelWishes {
+  const { kernels = 'all', variant, sizes } = values;
+  return {
+    classes:
+      kernels === 'all'
+        ? KERNEL_CLASSES
+        : kernels.split(',').map((name) => choiceValue('kernels', name, KERNEL_CLASSES)),
+    matrices: sizes === undefined ? undefined : sizesOf(sizes),
+    rows: countValues('rows', values.rows ?? '1,8,64,256'),
+    lengths: countValues('lengths', values.lengths ?? '128,1024,4096'),
+    variants: variant === 'all' ? 'all' : variant?.split(','),
+    leastMs: numberValue('least-ms', values['least-ms'] ?? '50'),
+  };
+}
+
+/**
+ * Measures the operations asked for, and tells of each as it is done.
+ *
+ * @throws {UsageError} if no variant asked for can run any of them
+ */
+export async function benchKernels(
+  device: Device,
+  sizes: CaseSizes,
+  wishes: KernelWishes,
+  options: {
+    readonly forms: readonly WeightForm[];
+    readonly kvDtype: KvDType;
+    readonly repetitions: number;
+    readonly signal: AbortSignal;
+    readonly onResult: (results: readonly KernelResult[]) => void;
+  },
+): Promise<readonly KernelResult[]> {
+  const { forms, kvDtype, repetitions, signal, onResult } = options;
+  const { classes, matrices = sizes.matrices, rows, lengths, variants, leastMs } = wishes;
+  const cases = { facts: device.facts, forms, kvDtype, rows, lengths };
+  const how = { clock: NODE_CLOCK, variants, repetitions, leastMs, signal };
+  const results: KernelResult[] = [];
+  for (const kernel of classes) {
+    for (const one of kernelCases(kernel, { ...sizes, matrices }, cases)) {
+      const found = await benchKernel(device, one, how);
+      onResult(found);
+      results.push(...found);
+    }
+  }
+  if (results.length > 0) return results;
+  throw new UsageError(`--variant: ${String(variants)}, expected a way to run one of these`);
+}
+
+/** Several counts, with commas between them. @throws {UsageError} if one is none */
+export function countValues(option: string, text: string): readonly number[] {
+  return text.split(',').map((part) => countValue(option, part));
+}
+
+function sizesOf(text: string): CaseSizes['matrices'] {
+  return text.split(',').map((size) => {
+    const [outputs, inputs, ...more] = size.split('x');
+    if (outputs === undefined || inputs === undefined || more.length > 0) {
+      throw new UsageError(
+        `--sizes: ${JSON.stringify(size)}, expected outputs and inputs, e.g. 1536x576`,
+      );
+    }
+    return { outputs: countValue('sizes', outputs), inputs: countValue('sizes', inputs) };
+  });
+}

@@ -1,0 +1,206 @@
+/** Which of several kernels is the fastest on an adapter, found by trying. @module */
+import { recallTuning, rememberTuning } from '../gpu/adapter_record.ts';
+import type { Device } from '../gpu/device.ts';
+import { shaderHash } from '../gpu/kernel.ts';
+import { readBuffer } from '../gpu/readback.ts';
+import { Recorder, type Decision } from '../gpu/recorder.ts';
+import type { Recording } from '../gpu/recording.ts';
+import { StateBuffer } from '../gpu/state_buffer.ts';
+import { Stopwatch } from '../gpu/stopwatch.ts';
+import { COUNT_NAMES, NO_COUNTS, type Counts, type Tensor } from '../gpu/tensor.ts';
+import { RequestError } from '../util/errors.ts';
+import { describeValue } from '../util/objects.ts';
+import type { TuningReport } from './api.ts';
+
+const MODES = ['auto', 'always', 'never'] as const;
+
+export interface TunerOptions {
+  readonly mode: (typeof MODES)[number];
+  /** Monotonic clock in milliseconds; default `performance.now`. */
+  readonly now?: () => number;
+  /** Time after which nothing more is tried, in milliseconds; the rest is left as it would be unmeasured. */
+  readonly budgetMs?: number;
+}
+
+/** A candidate is repeated until it has run for so long, in milliseconds, and that so often. */
+const LEAST_MS = 2;
+const ROUNDS = 3;
+/** Results are compared as far as this, in bytes. */
+const COMPARED_BYTES = 256 * 1024;
+/** Largest difference from the first candidate, relative to its largest value; 8-bit arithmetic stays well below. */
+const TOLERANCE = 0.05;
+/** What is not at least so much faster is not worth another kernel. */
+const WORTHWHILE = 0.97;
+
+/** A candidate that is ready to run. */
+interface Rehearsal {
+  readonly name: string;
+  readonly recording: Recording;
+  readonly inputs: readonly Tensor[];
+  readonly output: Tensor;
+}
+
+/**
+ * Measures the kernels that recorders on a device have chosen among, with the model's own sizes and weights, and has the
+ * device use the fastest. What was found is kept per adapter, browser and shader texts.
+ */
+export class Tuner {
+  readonly #mode: TunerOptions['mode'];
+  readonly #now: () => number;
+  readonly #budgetMs: number;
+  #report: TuningReport = { status: 'skipped', chosen: {}, elapsedMs: 0 };
+
+  /** @throws {RequestError} if the mode is unknown */
+  constructor({ mode, now = () => performance.now(), budgetMs = 2000 }: TunerOptions) {
+    if (!MODES.includes(mode)) {
+      throw new RequestError(
+        `load: tune is ${describeValue(mode)}, expected one of: ${MODES.join(', ')}`,
+        { param: 'tune' },
+      );
+    }
+    this.#mode = mode;
+    this.#now = now;
+    this.#budgetMs = budgetMs;
+  }
+
+  /** Of the latest device. */
+  get report(): TuningReport {
+    return this.#report;
+  }
+
+  /** Has a device that nothing was recorded on use what is known of its adapter. Never rejects. */
+  async recall(device: Device): Promise<void> {
+    if (!this.#isActive(device) || this.#mode === 'always') return;
+    const known = await recallTuning(device.facts, shaderHash());
+    device.tune(known);
+  }
+
+  /**
+   * Measures what was recorded on the device and is not known yet, the costliest first, until the time is up.
+   *
+   * @returns whether anything is to be recorded anew
+   * @throws {QuernError} if the device has failed
+   */
+  async run(device: Device, signal?: AbortSignal): Promise<boolean> {
+    if (!this.#isActive(device)) return false;
+    const startMs = this.#now();
+    const isInTime = (): boolean =>
+      this.#now() - startMs < this.#budgetMs && signal?.aborted !== true;
+    const due = [...device.decisions]
+      .filter(([key, { candidates }]) => candidates.length > 1 && !device.facts.tuned.has(key))
+      .toSorted(([, a], [, b]) => b.count - a.count);
+    const found = new Map<string, string>();
+    if (due.length > 0) {
+      const stopwatch = await Stopwatch.create(device, { now: this.#now });
+      try {
+        for (const [key, decision] of due) {
+          if (!isInTime()) break;
+          const fastest = await measure(device, stopwatch, decision, isInTime);
+          if (fastest !== undefined) found.set(key, fastest);
+        }
+      } finally {
+        stopwatch.dispose();
+      }
+    }
+    signal?.throwIfAborted();
+    const isChanged = [...found].some(
+      ([key, name]) => device.decisions.get(key)?.candidates[0] !== name,
+    );
+    device.tune(found);
+    const { tuned } = device.facts;
+    if (found.size > 0) await rememberTuning(device.facts, shaderHash(), tuned);
+    this.#report = {
+      status: found.size === due.length ? 'complete' : 'partial',
+      chosen: Object.fromEntries(tuned),
+      elapsedMs: this.#report.elapsedMs + this.#now() - startMs,
+    };
+    return isChanged;
+  }
+
+  /** Software adapters take longer to compile what is tried than is won by it. */
+  #isActive({ facts }: Device): boolean {
+    return this.#mode === 'always' || (this.#mode === 'auto' && !facts.isSoftware);
+  }
+}
+
+/** The fastest candidate that gives what the first gives; undefined if the time is up before. */
+async function measure(
+  device: Device,
+  stopwatch: Stopwatch,
+  { candidates, rehearse }: Decision,
+  isInTime: () => boolean,
+): Promise<string | undefined> {
+  const state = new StateBuffer(device, { counts: { dtype: 'u32', shape: [COUNT_NAMES.length] } });
+  const prepare = async (name: string): Promise<Rehearsal> => {
+    const recorder = new Recorder(device, state.regions.counts.tensor);
+    const { inputs, output } = rehearse(recorder, name);
+    for (const [i, input] of inputs.entries()) recorder.keep(`${i}`, input);
+    recorder.keep('output', output);
+    return { name, inputs, output, recording: await recorder.finish() };
+  };
+  try {
+    // All at once, since compiling is most of the work.
+    const rehearsals = await Promise.all(candidates.map(prepare));
+    let fastest: { readonly name: string; readonly ms: number } | undefined;
+    let reference: Float32Array | undefined;
+    for (const rehearsal of rehearsals) {
+      const { name, recording, output } = rehearsal;
+      const counts = fullCounts(output);
+      state.regions.counts.words.set(COUNT_NAMES.map((count) => counts[count]));
+      state.upload('counts', COUNT_NAMES.length);
+      const result = await tryOut(device, rehearsal, counts);
+      reference ??= result;
+      if (!agrees(result, reference)) continue;
+      let ms = Infinity;
+      for (let round = 0; round < ROUNDS; round += 1) {
+        if (!isInTime()) return undefined;
+        const elapsed = await stopwatch.perTime(recording.dispatches, counts, LEAST_MS);
+        ms = Math.min(ms, elapsed.ms);
+      }
+      if (fastest === undefined || ms < fastest.ms * WORTHWHILE) fastest = { name, ms };
+    }
+    return fastest?.name;
+  } finally {
+    state.dispose();
+  }
+}
+
+/** Runs a candidate once, on numbers that are always the same, and reads its result. */
+async function tryOut(
+  device: Device,
+  { recording, inputs, output }: Rehearsal,
+  counts: Counts,
+): Promise<Float32Array> {
+  for (const [i, input] of inputs.entries()) {
+    const place = recording.kept(`${i}`);
+    if (place === undefined) continue;
+    const values = Float32Array.from({ length: input.sizeBytes / 4 }, (_, at) => wave(i, at));
+    device.gpu.queue.writeBuffer(place.buffer, place.offset ?? 0, values);
+  }
+  const encoder = device.gpu.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  recording.replay(pass, counts);
+  pass.end();
+  device.gpu.queue.submit([encoder.finish()]);
+  const place = recording.kept('output');
+  if (place === undefined) return new Float32Array();
+  const size = Math.min(output.sizeBytes, COMPARED_BYTES);
+  return new Float32Array(await readBuffer(device, { ...place, size }));
+}
+
+/** Numbers in [-1, 1] that neighbours and rows do not share. */
+function wave(input: number, at: number): number {
+  return Math.sin(at * 0.7 + input);
+}
+
+/** Counts of a step as large as what a result was recorded for. */
+function fullCounts({ shape: [rows = 1] }: Tensor): Counts {
+  return typeof rows === 'number' ? NO_COUNTS : { ...NO_COUNTS, [rows.count]: rows.capacity };
+}
+
+function agrees(result: Float32Array, reference: Float32Array): boolean {
+  let largest = 0;
+  for (const value of reference) largest = Math.max(largest, Math.abs(value));
+  // A NaN must not slip through a comparison that is false for it.
+  return result.every((value, i) => Math.abs(value - (reference[i] ?? NaN)) <= TOLERANCE * largest);
+}
