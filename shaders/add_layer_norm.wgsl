@@ -13,35 +13,43 @@ const EPS: f32 = 1e-12;
 const HAS_BIAS: bool = true;
 const WORKGROUP: u32 = 64u;
 
+//!include WIDE lib/wide_1.wgsl
 //!include REDUCE lib/reduce_tree.wgsl
 //!include lib/moments.wgsl
 
-@group(0) @binding(0) var<storage, read_write> x: array<f32>;
-@group(0) @binding(1) var<storage, read> delta: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read_write> x: array<Wide>;
+@group(0) @binding(1) var<storage, read> delta: array<Wide>;
+@group(0) @binding(2) var<storage, read> weight: array<Wide>;
+@group(0) @binding(3) var<storage, read> bias: array<Wide>;
+@group(0) @binding(4) var<storage, read_write> y: array<Wide>;
+
+// Wides in a row.
+const SIZE: u32 = DIM / WIDTH;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
-  let row = group.x * DIM;
+  let row = group.x * SIZE;
 
   // Each thread reads back only elements that it wrote itself.
-  var sum = 0.0;
-  for (var i = lane.thread; i < DIM; i += WORKGROUP) {
+  var sum = Wide();
+  for (var i = lane.thread; i < SIZE; i += WORKGROUP) {
     let v = x[row + i] + delta[row + i];
     x[row + i] = v;
     sum += v;
   }
-  let shift = block_sum(sum, lane) / f32(DIM);
+  let shift = block_sum(wide_sum(sum), lane) / f32(DIM);
 
-  var powers = vec4f();
-  for (var i = lane.thread; i < DIM; i += WORKGROUP) {
-    powers += powers_of(x[row + i] - shift);
+  var differences = Wide();
+  var squares = Wide();
+  for (var i = lane.thread; i < SIZE; i += WORKGROUP) {
+    let difference = x[row + i] - shift;
+    differences += difference;
+    squares += difference * difference;
   }
+  let powers = vec4f(wide_sum(differences), wide_sum(squares), 0.0, 0.0);
   let moments = moments_of(block_sum4(powers, lane));
 
-  for (var i = lane.thread; i < DIM; i += WORKGROUP) {
+  for (var i = lane.thread; i < SIZE; i += WORKGROUP) {
     var value = (x[row + i] - shift - moments.mean) * moments.scale * weight[i];
     if (HAS_BIAS) {
       value += bias[i];

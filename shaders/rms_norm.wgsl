@@ -10,24 +10,28 @@ const DIM: u32 = 64u;
 const EPS: f32 = 1e-6;
 const WORKGROUP: u32 = 64u;
 
+//!include WIDE lib/wide_1.wgsl
 //!include REDUCE lib/reduce_tree.wgsl
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> weight: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Wide>;
+@group(0) @binding(1) var<storage, read> weight: array<Wide>;
+@group(0) @binding(2) var<storage, read_write> y: array<Wide>;
+
+// Wides in a row.
+const SIZE: u32 = DIM / WIDTH;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3u, lane: Lane) {
-  let row = group.x * DIM;
+  let row = group.x * SIZE;
 
-  var sum = 0.0;
-  for (var i = lane.thread; i < DIM; i += WORKGROUP) {
+  var sum = Wide();
+  for (var i = lane.thread; i < SIZE; i += WORKGROUP) {
     let v = x[row + i];
     sum += v * v;
   }
-  let scale = inverseSqrt(block_sum(sum, lane) / f32(DIM) + EPS);
+  let scale = inverseSqrt(block_sum(wide_sum(sum), lane) / f32(DIM) + EPS);
 
-  for (var i = lane.thread; i < DIM; i += WORKGROUP) {
+  for (var i = lane.thread; i < SIZE; i += WORKGROUP) {
     y[row + i] = x[row + i] * scale * weight[i];
   }
 }

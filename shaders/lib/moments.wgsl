@@ -10,11 +10,7 @@ struct Moments {
   scale: f32,
 }
 
-// What one difference adds to the sums.
-fn powers_of(difference: f32) -> vec4f {
-  return vec4f(difference, difference * difference, 0.0, 0.0);
-}
-
+// From the sums of the differences and of their squares.
 fn moments_of(sums: vec4f) -> Moments {
   let means = sums / f32(DIM);
   return Moments(means.x, inverseSqrt(max(means.y - means.x * means.x, 0.0) + EPS));

@@ -35,6 +35,8 @@ import segmentSubgroup from '../../shaders/lib/segment_subgroup.wgsl?raw';
 import spreadLoad from '../../shaders/lib/spread_load.wgsl?raw';
 import spreadSubgroup from '../../shaders/lib/spread_subgroup.wgsl?raw';
 import token from '../../shaders/lib/token.wgsl?raw';
+import wide1 from '../../shaders/lib/wide_1.wgsl?raw';
+import wide4 from '../../shaders/lib/wide_4.wgsl?raw';
 import weightBf16 from '../../shaders/lib/weight_bf16.wgsl?raw';
 import weightF16 from '../../shaders/lib/weight_f16.wgsl?raw';
 import weightF32 from '../../shaders/lib/weight_f32.wgsl?raw';
@@ -80,6 +82,8 @@ export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
   'lib/spread_load.wgsl': spreadLoad,
   'lib/spread_subgroup.wgsl': spreadSubgroup,
   'lib/token.wgsl': token,
+  'lib/wide_1.wgsl': wide1,
+  'lib/wide_4.wgsl': wide4,
   'lib/weight_bf16.wgsl': weightBf16,
   'lib/weight_f16.wgsl': weightF16,
   'lib/weight_f32.wgsl': weightF32,

@@ -10,7 +10,7 @@ import {
 } from '../gpu/tensor.ts';
 import addSource from '../../shaders/add_layer_norm.wgsl?raw';
 import source from '../../shaders/layer_norm.wgsl?raw';
-import { reduceLibrary, workgroupFor } from './variants.ts';
+import { rowSlots } from './variants.ts';
 
 const kernel = defineKernel({
   name: 'layer_norm',
@@ -91,8 +91,7 @@ function check(
     DIM: dim,
     EPS: eps,
     HAS_BIAS: bias !== undefined,
-    WORKGROUP: workgroupFor(dim),
-    REDUCE: reduceLibrary(x.recorder.facts),
+    ...rowSlots(x.recorder.facts, dim),
   };
   return { rows, dim, slots };
 }

@@ -8,7 +8,7 @@ import {
   type Tensor,
 } from '../gpu/tensor.ts';
 import source from '../../shaders/rms_norm.wgsl?raw';
-import { reduceLibrary, workgroupFor } from './variants.ts';
+import { rowSlots } from './variants.ts';
 
 const kernel = defineKernel({
   name: 'rms_norm',
@@ -40,6 +40,5 @@ export function rmsNorm(x: Tensor, weight: DeviceTensor, eps: number): Tensor {
 }
 
 function slots(x: Tensor, dim: number, eps: number): Slots {
-  const REDUCE = reduceLibrary(x.recorder.facts);
-  return { DIM: dim, EPS: eps, WORKGROUP: workgroupFor(dim), REDUCE };
+  return { DIM: dim, EPS: eps, ...rowSlots(x.recorder.facts, dim) };
 }

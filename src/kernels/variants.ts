@@ -1,4 +1,5 @@
 import type { DeviceFacts } from '../gpu/device.ts';
+import type { Slots } from '../gpu/shader.ts';
 import type { WeightForm } from './matrix.ts';
 
 /**
@@ -21,6 +22,9 @@ export const VARIANTS = [
   'rows_subgroup',
 ] as const;
 export type Variant = (typeof VARIANTS)[number];
+
+/** A multiple of what `reduce_tree.wgsl` needs. */
+const SOFTWARE_ROW_THREADS = 16;
 
 /** Whether a variant has been found to work here, or has not been found to fail. */
 export function isUsable(facts: Pick<DeviceFacts, 'dropped'>, variant: Variant): boolean {
@@ -45,6 +49,17 @@ export function weightLibrary(form: WeightForm): string {
 /** Library file that reads blocks of 16 bytes of weights in a form: the BLOCK slot. */
 export function blockLibrary(form: WeightForm): string {
   return `lib/block_${form}.wgsl`;
+}
+
+/** Slots of a kernel whose workgroups reduce a row each: how it reads the row, how many threads do, how they reduce. */
+export function rowSlots(facts: DeviceFacts, dim: number): Slots {
+  const width = dim % 4 === 0 ? 4 : 1;
+  return {
+    WIDE: `lib/wide_${width}.wgsl`,
+    // What a processor's threads save by being more they lose at barriers.
+    WORKGROUP: facts.isSoftware ? SOFTWARE_ROW_THREADS : workgroupFor(dim / width),
+    REDUCE: reduceLibrary(facts),
+  };
 }
 
 /** Threads for a workgroup that covers `size` elements: a power of two between 32 and 256. */
