@@ -1,18 +1,18 @@
-// attention_lanes: attention of one query per sequence over the paged KV cache, each thread by itself
+// attention_lanes: attention of one query per sequence over the paged KV cache, each subgroup by itself
 //
 //   out[s, h] = sum_j p[j] V[j] / sum_j p[j],   p[j] = exp(SCALE * <Q[s, h], K[j]> + bias[j - s, h]) over the keys that s sees
 //
 //   operands, pieces and grid as in attention_split
 //
-// PARTS threads, each with PART4 vec4s of it, take every LANES-th key of a piece: they score it for HEADS_PER_BLOCK query
-// heads, and add its value to sums of their own, all in registers; the lanes' sums meet at the end of the piece. So
-// nothing but scores goes through workgroup memory. Neighbours read values far apart: for processors, where that costs
-// nothing.
+// A workgroup is one subgroup, of LANES threads, and takes as many keys at a time: a thread scores one of them for
+// HEADS_PER_BLOCK query heads, then adds every LANES-th vec4 of all their values to its sums. Queries and p go round the
+// subgroup, so that there are neither barriers nor workgroup memory: for processors, whose vector registers subgroups are.
 //
 // Milakov & Gimelshein 2018, arXiv:1805.02867, algorithm 3; the cut is Flash-Decoding's
 // (https://pytorch.org/blog/flash-decoding/).
+//!enable subgroups
 
-// Specialized by src/kernels/attention.ts.
+// Specialized by src/kernels/attention_one.ts.
 const HEADS: u32 = 6u;
 const KV_HEADS: u32 = 2u;
 const HEAD_DIM: u32 = 10u;
@@ -24,10 +24,7 @@ const PAGE: u32 = 16u;
 const TABLE: u32 = 4u;
 const HEADS_PER_BLOCK: u32 = 3u;
 const MAX_SPLITS: u32 = 16u;
-const PARTS: u32 = 1u;
 const LANES: u32 = 8u;
-// Keys of a lane between two looks at the largest score.
-const KEYS: u32 = 16u;
 
 //!include KV lib/kv_f32.wgsl
 //!include lib/kv_pages.wgsl
@@ -47,22 +44,15 @@ const KEYS: u32 = 16u;
 
 const GROUP: u32 = HEADS / KV_HEADS;
 const BLOCKS: u32 = (GROUP + HEADS_PER_BLOCK - 1u) / HEADS_PER_BLOCK;
-const PART4: u32 = (HEAD_DIM4 + PARTS - 1u) / PARTS;
-const THREADS: u32 = PARTS * LANES;
+// vec4s of a head in each thread: every LANES-th.
+const PART4: u32 = (HEAD_DIM4 + LANES - 1u) / LANES;
+// Threads that have some.
+const OWNERS: u32 = min(HEAD_DIM4, LANES);
 const LOG2_E: f32 = 1.4426950408889634;
 const NEVER: f32 = -1e30;
 
-// Each part's share of the scores of a tile; then, in the first part's place, p: [KEYS, HEADS_PER_BLOCK, PARTS, LANES].
-var<workgroup> scores: array<f32, KEYS * HEADS_PER_BLOCK * THREADS>;
-// Of each head and lane: largest score so far, sum of p, and what the sums before this tile are to be multiplied by.
-var<workgroup> largest: array<f32, HEADS_PER_BLOCK * LANES>;
-var<workgroup> sum: array<f32, HEADS_PER_BLOCK * LANES>;
-var<workgroup> rescale: array<f32, HEADS_PER_BLOCK * LANES>;
-// Sums of p V of one head: [PARTS * PART4, LANES].
-var<workgroup> sums: array<vec4f, PART4 * THREADS>;
-
-@compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let splits = count(SPLITS);
   let kv_head = group.x / BLOCKS;
   let first_head = group.x % BLOCKS * HEADS_PER_BLOCK;
@@ -78,15 +68,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let begin = max(first, piece * PAGE);
   let end = min(length, (piece + pages_per_split) * PAGE);
 
-  let lane = thread % LANES;
-  let part = thread / LANES;
   var q: array<vec4f, HEADS_PER_BLOCK * PART4>;
   var o: array<vec4f, HEADS_PER_BLOCK * PART4>;
+  var largest: array<f32, HEADS_PER_BLOCK>;
+  var sum: array<f32, HEADS_PER_BLOCK>;
+  for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
+    largest[h] = NEVER;
+  }
   // A block may have fewer heads; queries of those that are not there are zero. Heads are counted by what is known when the
   // shader runs, so that no compiler unrolls the loop: llvmpipe makes much code of each access.
   for (var head = 0u; head < heads; head++) {
     for (var i = 0u; i < PART4; i++) {
-      let d4 = part * PART4 + i;
+      let d4 = i * LANES + lane;
       let scale = select(0.0, SCALE * LOG2_E, d4 < HEAD_DIM4);
       let dims = queries[(row + head) * HEAD_DIM4 + min(d4, HEAD_DIM4 - 1u)] * scale;
       for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
@@ -94,121 +87,97 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
     }
   }
-  for (var i = thread; i < HEADS_PER_BLOCK * LANES; i += THREADS) {
-    largest[i] = NEVER;
-  }
 
-  for (var base = begin; base < end; base += KEYS * LANES) {
-    let tile_end = min(base + KEYS * LANES, end);
-    var slot = thread;
-    workgroupBarrier();
-    for (var position = base + lane; position < tile_end; position += LANES) {
-      let first_dims = key_index(page_of(group.z, position), kv_head, 0u, position);
-      let at = first_dims + part * PART4 * PAGE;
-      let scale = key_scale(first_dims);
-      var products = array<vec4f, HEADS_PER_BLOCK>();
+  for (var base = begin; base < end; base += LANES) {
+    let is_key = base + lane < end;
+    let position = min(base + lane, end - 1u);
+    let page = page_of(group.z, position);
+    let key_at = key_index(page, kv_head, 0u, position);
+    let value_at = value_index(page, kv_head, 0u, position);
+
+    var products = array<vec4f, HEADS_PER_BLOCK>();
+    // Not counted from 0 to a constant: Mesa's llvmpipe would unroll these loops and compile them for seconds.
+    for (var turn = base; turn < base + OWNERS; turn++) {
+      let owner = turn - base;
       for (var i = 0u; i < PART4; i++) {
-        // What a part has too much meets queries of zero, if only it is no page's end.
-        let key = kv_load(keys[at + min(i, HEAD_DIM4 - 1u - part * PART4) * PAGE]);
+        // Past the head, queries are zero.
+        let key = kv_load(keys[key_at + min(i * LANES + owner, HEAD_DIM4 - 1u) * PAGE]);
         for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
-          products[h] = fma(q[h * PART4 + i], key, products[h]);
+          products[h] = fma(subgroupShuffle(q[h * PART4 + i], owner), key, products[h]);
         }
       }
-      for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
-        scores[slot] = dot(products[h], vec4f(scale));
-        slot += THREADS;
-      }
     }
-    workgroupBarrier();
 
-    for (var i = thread; i < HEADS_PER_BLOCK * LANES; i += THREADS) {
-      soften(i, row, heads, length, base, tile_end);
-    }
-    workgroupBarrier();
-
+    let key_factor = key_scale(key_at);
+    let value_factor = value_scale(value_at);
+    var p = array<f32, HEADS_PER_BLOCK>();
     for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
-      let factor = rescale[h * LANES + lane];
+      var score = dot(products[h], vec4f(key_factor));
+      if (BIAS_ROWS > 0u) {
+        score += bias_of((row + min(h, heads - 1u)) % HEADS, length - 1u, position) * LOG2_E;
+      }
+      score = select(NEVER, score, is_key);
+      let before = largest[h];
+      largest[h] = max(before, largest_of_all(score));
+      let rescale = exp2(before - largest[h]);
+      p[h] = exp2(score - largest[h]);
+      sum[h] = fma(sum[h], rescale, p[h]);
+      p[h] *= value_factor;
       for (var i = 0u; i < PART4; i++) {
-        o[h * PART4 + i] *= factor;
+        o[h * PART4 + i] *= rescale;
       }
     }
-    slot = lane;
-    for (var position = base + lane; position < tile_end; position += LANES) {
-      let first_dims = value_index(page_of(group.z, position), kv_head, 0u, position);
-      let at = first_dims + part * PART4;
-      let scale = value_scale(first_dims);
-      var p = array<f32, HEADS_PER_BLOCK>();
+
+    for (var turn = base; turn < base + LANES; turn++) {
+      let owner = turn - base;
+      let at = subgroupShuffle(value_at, owner);
+      var weights = array<f32, HEADS_PER_BLOCK>();
       for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
-        p[h] = scores[slot] * scale;
-        slot += THREADS;
+        weights[h] = subgroupShuffle(p[h], owner);
       }
       for (var i = 0u; i < PART4; i++) {
-        let value = kv_load(values[at + min(i, HEAD_DIM4 - 1u - part * PART4)]);
+        let value = kv_load(values[at + min(i * LANES + lane, HEAD_DIM4 - 1u)]);
         for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
-          o[h * PART4 + i] = fma(vec4f(p[h]), value, o[h * PART4 + i]);
+          o[h * PART4 + i] = fma(vec4f(weights[h]), value, o[h * PART4 + i]);
         }
       }
     }
   }
 
+  for (var h = 0u; h < HEADS_PER_BLOCK; h++) {
+    sum[h] = sum_of_all(sum[h]);
+  }
   for (var head = 0u; head < heads; head++) {
-    workgroupBarrier();
-    var whole = vec2f(NEVER, 0.0);
-    for (var i = head * LANES; i < (head + 1u) * LANES; i++) {
-      whole.x = max(whole.x, largest[i]);
+    var state = vec2f(largest[0], sum[0]);
+    for (var h = 1u; h < HEADS_PER_BLOCK; h++) {
+      state = select(state, vec2f(largest[h], sum[h]), h == head);
     }
-    for (var i = head * LANES; i < (head + 1u) * LANES; i++) {
-      whole.y += sum[i] * exp2(largest[i] - whole.x);
-    }
-    let factor = exp2(largest[head * LANES + lane] - whole.x);
     for (var i = 0u; i < PART4; i++) {
       var total = o[i];
       for (var h = 1u; h < HEADS_PER_BLOCK; h++) {
         total = select(total, o[h * PART4 + i], h == head);
       }
-      sums[(part * PART4 + i) * LANES + lane] = total * factor;
-    }
-    workgroupBarrier();
-    for (var d4 = thread; d4 < HEAD_DIM4; d4 += THREADS) {
-      var total = vec4f();
-      for (var i = d4 * LANES; i < (d4 + 1u) * LANES; i++) {
-        total += sums[i];
+      if (i * LANES + lane < HEAD_DIM4) {
+        store(group, row + head, i * LANES + lane, total, state, splits);
       }
-      store(group, row + head, d4, total, whole, splits);
     }
   }
 }
 
-// Turns the scores of head i / LANES of the block with the keys of lane i % LANES into p.
-fn soften(i: u32, row: u32, heads: u32, length: u32, base: u32, tile_end: u32) {
-  let first = (i / LANES) * THREADS + i % LANES;
-  let before = largest[i];
-  var most = before;
-  var at = first;
-  for (var position = base + i % LANES; position < tile_end; position += LANES) {
-    var score = 0.0;
-    for (var part = 0u; part < PARTS; part++) {
-      score += scores[at + part * LANES];
-    }
-    if (BIAS_ROWS > 0u) {
-      score += bias_of((row + min(i / LANES, heads - 1u)) % HEADS, length - 1u, position) * LOG2_E;
-    }
-    most = max(most, score);
-    scores[at] = score;
-    at += HEADS_PER_BLOCK * THREADS;
+fn largest_of_all(own: f32) -> f32 {
+  var all = own;
+  for (var step = 1u; step < LANES; step *= 2u) {
+    all = max(all, subgroupShuffleXor(all, step));
   }
-  let factor = exp2(before - most);
-  var total = sum[i] * factor;
-  at = first;
-  for (var position = base + i % LANES; position < tile_end; position += LANES) {
-    let p = exp2(scores[at] - most);
-    total += p;
-    scores[at] = p;
-    at += HEADS_PER_BLOCK * THREADS;
+  return all;
+}
+
+fn sum_of_all(own: f32) -> f32 {
+  var all = own;
+  for (var step = 1u; step < LANES; step *= 2u) {
+    all += subgroupShuffleXor(all, step);
   }
-  largest[i] = most;
-  sum[i] = total;
-  rescale[i] = factor;
+  return all;
 }
 
 fn store(group: vec3u, row: u32, d4: u32, total: vec4f, state: vec2f, splits: u32) {

@@ -88,7 +88,7 @@ export class Tuner {
       this.#now() - startMs < this.#budgetMs && signal?.aborted !== true;
     const due = [...device.decisions]
       .filter(([key, { candidates }]) => candidates.length > 1 && !device.facts.tuned.has(key))
-      .toSorted(([, a], [, b]) => b.count - a.count);
+      .toSorted(([, a], [, b]) => b.cost - a.cost);
     const found = new Map<string, string>();
     if (due.length > 0) {
       const stopwatch = await Stopwatch.create(device, { now: this.#now });

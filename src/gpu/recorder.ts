@@ -43,8 +43,8 @@ interface Pending {
 export interface Decision {
   /** Names of the ways, the one to take unmeasured first. */
   readonly candidates: readonly string[];
-  /** How often it was recorded. */
-  readonly count: number;
+  /** What it costs a token, in any unit; of all times it was recorded together. The costliest is measured first. */
+  readonly cost: number;
   /**
    * Records it in one of the ways, on operands of the same sizes.
    *
@@ -138,10 +138,9 @@ export class Recorder {
    *
    * @param key - what the choice depends on beside the device
    */
-  decide(key: string, { candidates, rehearse }: Omit<Decision, 'count'>): string {
+  decide(key: string, { candidates, rehearse, cost }: Decision): string {
     const { decisions } = this.device;
-    const count = (decisions.get(key)?.count ?? 0) + 1;
-    decisions.set(key, { candidates, rehearse, count });
+    decisions.set(key, { candidates, rehearse, cost: cost + (decisions.get(key)?.cost ?? 0) });
     const tuned = this.facts.tuned.get(key);
     const [first] = candidates;
     if (first === undefined) throw new ShapeError(`recorder: ${key} has no candidates`);

@@ -20,7 +20,14 @@ export interface AttentionShape {
 /** What variants are chosen by. */
 export type AttentionFacts = Pick<
   DeviceFacts,
-  'hasSlowBarriers' | 'isSoftware' | 'vendor' | 'dropped' | 'tuned'
+  | 'hasSlowBarriers'
+  | 'isSoftware'
+  | 'vendor'
+  | 'hasSubgroups'
+  | 'subgroupMinSize'
+  | 'subgroupMaxSize'
+  | 'dropped'
+  | 'tuned'
 >;
 
 /** One use of `attention`, checked. */

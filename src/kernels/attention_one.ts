@@ -1,7 +1,10 @@
 /** Attention of one query per sequence: decoding. @module */
-import { defineKernel, type GridAxis } from '../gpu/kernel.ts';
+import { defineKernel, type GridAxis, type Kernel } from '../gpu/kernel.ts';
 import { capacityOf, type CountName } from '../gpu/tensor.ts';
-import { divCeil, nextPowerOfTwo } from '../util/arith.ts';
+import type { DeviceFacts } from '../gpu/device.ts';
+import type { Slots } from '../gpu/shader.ts';
+import { divCeil } from '../util/arith.ts';
+import { ShapeError } from '../util/errors.ts';
 import combineSource from '../../shaders/attention_combine.wgsl?raw';
 import lanesSource from '../../shaders/attention_lanes.wgsl?raw';
 import splitSource from '../../shaders/attention_split.wgsl?raw';
@@ -45,6 +48,8 @@ const combineKernel = defineKernel({
 });
 
 /** `split` shares keys and dims among threads, for GPUs; `lanes` keeps whole sums in threads, for processors. */
+type SubgroupFact = 'hasSubgroups' | 'subgroupMinSize' | 'subgroupMaxSize';
+
 export const ONE_VARIANTS = ['split', 'lanes'] as const;
 export type OneVariant = (typeof ONE_VARIANTS)[number];
 
@@ -53,22 +58,27 @@ const SPLIT_THREADS = 128;
 /** Most query heads, and most vec4s of queries, that a workgroup of `split` takes. */
 const SPLIT_HEADS = 8;
 const SPLIT_VEC4S = 256;
-/** Threads of `lanes` that take different keys: as wide as processors calculate. */
-const LANES = 8;
-/** Most vec4s of a query in one thread of `lanes`, and most query heads; larger heads have more threads, and share memory. */
-const LANES_PART4 = 8;
-const LANES_HEADS = 7;
-const LARGE_LANES_HEADS = 4;
-/** Bytes of scores in a workgroup of `lanes`. */
-const LANES_SCORES = 6144;
-const LANES_KEYS = 16;
+/** Most query heads, and most vec4s of sums in a thread, that a subgroup of `lanes` takes. */
+const LANES_HEADS = 8;
+const LANES_VEC4S = 16;
 const COMBINE_THREADS = 64;
+
+/** Threads of every subgroup, if all have as many: those of a workgroup of `lanes`. */
+function lanesOf({
+  hasSubgroups,
+  subgroupMinSize,
+  subgroupMaxSize,
+}: Pick<DeviceFacts, SubgroupFact>): number | undefined {
+  return hasSubgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
+}
 
 /** Variants that can run here, the one to use unmeasured first. */
 export function oneCandidates(
-  facts: Pick<AttentionFacts, 'isSoftware' | 'dropped'>,
+  facts: Pick<DeviceFacts, SubgroupFact | 'isSoftware' | 'dropped'>,
 ): readonly OneVariant[] {
-  return facts.isSoftware && isUsable(facts, 'attention_lanes') ? ['lanes', 'split'] : ['split'];
+  return facts.isSoftware && lanesOf(facts) !== undefined && isUsable(facts, 'attention_lanes')
+    ? ['lanes', 'split']
+    : ['split'];
 }
 
 /** The variant for a device with these facts. */
@@ -138,17 +148,10 @@ export function recordOne(call: AttentionCall, name: OneVariant, maxSplits: numb
   });
   const decodes = { count: 'decodes', capacity } as const;
   const pieces = recorder.scratch('f32', [decodes, maxSplits, heads, padded + 4]);
-  const isSplit = name === 'split';
-  const perBlock = headsPerBlock(heads / kvHeads, headDim, name);
-  recorder.dispatch(isSplit ? splitKernel : lanesKernel, {
-    slots: {
-      ...slots,
-      HEADS_PER_BLOCK: perBlock,
-      MAX_SPLITS: maxSplits,
-      ...(isSplit
-        ? { WORKGROUP: SPLIT_THREADS, REDUCE: reduceLibrary(recorder.facts) }
-        : laneSlots(perBlock, headDim)),
-    },
+  const { kernel, mostHeads, ownSlots } = partsOf(name, recorder.facts, padded / 4);
+  const perBlock = headsPerBlock(heads / kvHeads, mostHeads);
+  recorder.dispatch(kernel, {
+    slots: { ...slots, HEADS_PER_BLOCK: perBlock, MAX_SPLITS: maxSplits, ...ownSlots },
     bindings: { ...inputs, out, pieces },
     grid: [
       kvHeads * divCeil(heads / kvHeads, perBlock),
@@ -174,27 +177,30 @@ export function recordOne(call: AttentionCall, name: OneVariant, maxSplits: numb
 }
 
 /** Query heads per workgroup: as even as they can be shared out. */
-function headsPerBlock(group: number, headDim: number, name: OneVariant): number {
-  const vec4s = paddedHeadDim(headDim) / 4;
-  const most =
-    name === 'split'
-      ? Math.min(SPLIT_HEADS, Math.floor(SPLIT_VEC4S / vec4s))
-      : laneParts(headDim) <= 2
-        ? LANES_HEADS
-        : LARGE_LANES_HEADS;
+function headsPerBlock(group: number, most: number): number {
   return divCeil(group, divCeil(group, most));
 }
 
-function laneParts(headDim: number): number {
-  return divCeil(paddedHeadDim(headDim) / 4, LANES_PART4);
-}
-
-function laneSlots(
-  perBlock: number,
-  headDim: number,
-): Readonly<Record<'PARTS' | 'LANES' | 'KEYS', number>> {
-  const parts = laneParts(headDim);
-  const most = Math.floor(LANES_SCORES / (4 * perBlock * parts * LANES));
-  const keys = Math.min(LANES_KEYS, nextPowerOfTwo(most + 1) / 2);
-  return { PARTS: parts, LANES, KEYS: keys };
+/** What differs between the variants. */
+function partsOf(
+  name: OneVariant,
+  facts: DeviceFacts,
+  vec4s: number,
+): { readonly kernel: Kernel; readonly mostHeads: number; readonly ownSlots: Slots } {
+  if (name === 'split') {
+    return {
+      kernel: splitKernel,
+      mostHeads: Math.min(SPLIT_HEADS, Math.floor(SPLIT_VEC4S / vec4s)),
+      ownSlots: { WORKGROUP: SPLIT_THREADS, REDUCE: reduceLibrary(facts) },
+    };
+  }
+  const lanes = lanesOf(facts);
+  if (lanes === undefined) {
+    throw new ShapeError('attention: lanes needs subgroups of one size, and the device has none');
+  }
+  return {
+    kernel: lanesKernel,
+    mostHeads: Math.max(1, Math.min(LANES_HEADS, Math.floor(LANES_VEC4S / divCeil(vec4s, lanes)))),
+    ownSlots: { LANES: lanes },
+  };
 }

@@ -13,7 +13,7 @@ import {
 import { FEW_ROWS, FEW_VARIANTS, preferFew } from './matmul_few.ts';
 import { PLAIN } from './matmul_plain.ts';
 import { preferTile, TILE_VARIANTS } from './matmul_tile.ts';
-import type { Matrix } from './matrix.ts';
+import { matrixBytes, type Matrix } from './matrix.ts';
 import { rmsNorm } from './rms_norm.ts';
 import { isUsable } from './variants.ts';
 
@@ -76,6 +76,8 @@ export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): 
     options.variant ??
     recorder.decide(matmulKey(shape), {
       candidates,
+      // A token's share of reading the weight.
+      cost: matrixBytes(weight.form, weight.rows, weight.cols) / shape.rows,
       rehearse: (r, variant) => rehearse(r, variant, rows, weight, options),
     });
   const variant = MATMUL_VARIANTS[name];

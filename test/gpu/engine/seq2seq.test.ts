@@ -255,6 +255,11 @@ describeOnGpus('an encoder-decoder', (gpu) => {
         vocab: 47,
         inputLength: 20,
         contextLength: 40,
+        weights: {
+          form: 'stored',
+          reason: expect.any(String),
+          matrices: { f16: { count: 21, bytes: 40_848 } },
+        },
       });
       expect(adapter.isSoftware).toBeTypeOf('boolean');
       expect(kvCache.usedPages).toBe(0);

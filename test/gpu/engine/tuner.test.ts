@@ -33,7 +33,10 @@ describeOnGpus('tuning', (gpu) => {
       if (tune === 'never') expect(tuning).toEqual({ status: 'skipped', chosen: {}, elapsedMs: 0 });
       else {
         expect(tuning.status).toMatch(/complete|partial/);
-        expect(Object.keys(tuning.chosen).join()).toMatch(/matmul f32 \d+x\d+, 1 rows/);
+        // A busy machine may not get far in two seconds.
+        const keys = Object.keys(tuning.chosen);
+        for (const key of keys) expect(key).toMatch(/^matmul f32 \d+x\d+, (1|8|many) rows$/);
+        if (tuning.status === 'complete') expect(keys.join()).toContain(', 1 rows');
         expect(tuning.elapsedMs).toBeGreaterThan(0);
       }
       await engine.dispose();
@@ -48,34 +51,34 @@ describeOnGpus('tuning', (gpu) => {
     const same = upload(
       device,
       'u32',
-      [2000],
-      new Uint32Array(2000).map((_, i) => i),
+      [500],
+      new Uint32Array(500).map((_, i) => i),
     );
     const rehearse = (recorder: Recorder, name: string) => {
-      const x = recorder.workspace('f32', [2000, 64]);
+      const x = recorder.workspace('f32', [500, 64]);
       const normed = (): Tensor => rmsNorm(x, weight, 1e-6);
       let output = normed();
-      // As right as the fast one, and ten times the work.
-      if (name === 'slow') for (let i = 0; i < 30; i += 1) output = normed();
+      // As right as the fast one, and many times the work.
+      if (name === 'slow') for (let i = 0; i < 12; i += 1) output = normed();
       if (name === 'wrong') output = gatherRows(x, recorder.tensor(same));
       return { inputs: [x], output };
     };
     const recorder = new Recorder(device, counts.tensor);
     const candidates = ['slow', 'wrong', 'fast'];
-    expect(recorder.decide('a choice', { candidates, rehearse })).toBe('slow');
+    expect(recorder.decide('a choice', { candidates, cost: 1, rehearse })).toBe('slow');
 
     const tuner = new Tuner({ mode: 'always', budgetMs: 60_000 });
     expect(await tuner.run(device)).toBe(true);
     expect(tuner.report).toMatchObject({ status: 'complete', chosen: { 'a choice': 'fast' } });
     expect(recorder.device.facts.tuned.get('a choice')).toBe('fast');
-    expect(new Recorder(device, counts.tensor).decide('a choice', { candidates, rehearse })).toBe(
-      'fast',
-    );
+    expect(
+      new Recorder(device, counts.tensor).decide('a choice', { candidates, cost: 1, rehearse }),
+    ).toBe('fast');
     // Nothing is left to measure.
     expect(await tuner.run(device)).toBe(false);
 
     const outOfTime = new Tuner({ mode: 'always', budgetMs: 0 });
-    recorder.decide('another', { candidates, rehearse });
+    recorder.decide('another', { candidates, cost: 1, rehearse });
     expect(await outOfTime.run(device)).toBe(false);
     expect(outOfTime.report.status).toBe('partial');
     device.dispose();
