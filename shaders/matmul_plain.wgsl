@@ -5,7 +5,7 @@
 //
 // The readable kernel: oracle of the others, and the path for rows of weight that are no whole blocks.
 
-// Specialized by src/kernels/matmul.ts. The weight holds rows N_FIRST .. N_FIRST + N of the whole matrix.
+// Specialized by src/kernels/matmul_plain.ts. The weight holds rows N_FIRST .. N_FIRST + N of the whole matrix.
 const K: u32 = 6u;
 const N: u32 = 5u;
 const N_FIRST: u32 = 0u;

@@ -1,4 +1,5 @@
 // Weights stored as 8-bit integers with a scale for every 32. Contract in weight_f32.wgsl, layout in src/kernels/matrix.ts.
+//!include lib/scale.wgsl
 alias Weight1 = u32;
 
 const WEIGHT1_ELEMENTS: u32 = 4u;
@@ -8,6 +9,5 @@ fn weight1(stored: Weight1, i: u32) -> f32 {
 }
 
 fn weight_scale(i: u32) -> f32 {
-  let group = i / 32u;
-  return unpack2x16float(scales[group / 2u])[group % 2u];
+  return scale_of(i / 32u);
 }

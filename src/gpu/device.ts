@@ -48,7 +48,7 @@ export interface DeviceFacts {
   readonly hasSlowBarriers: boolean;
   /** Kernels and shader libraries that gave wrong results here: names of `VARIANTS` in kernels/variants.ts. */
   readonly dropped: ReadonlySet<string>;
-  /** Variants that were measured to be the fastest here, by kernel and shape; see kernels/tuning.ts. */
+  /** Variants that were measured to be the fastest here, by what `Recorder.decide` calls the choice. */
   readonly tuned: ReadonlyMap<string, string>;
   readonly limits: {
     readonly maxStorageBufferBindingSize: number;

@@ -45,16 +45,21 @@ export interface Decision {
   readonly candidates: readonly string[];
   /** What it costs a token, in any unit; of all times it was recorded together. The costliest is measured first. */
   readonly cost: number;
-  /**
-   * Records it in one of the ways, on operands of the same sizes.
-   *
-   * @returns the operands that it reads, of f32 numbers, and its result
-   */
-  readonly rehearse: (
-    recorder: Recorder,
-    name: string,
-  ) => { readonly inputs: readonly Tensor[]; readonly output: Tensor };
+  /** What one time reads that the next does not, such as a layer's weight. */
+  readonly bytes: number;
+  /** Each time that it was recorded. */
+  readonly rehearsals: readonly Rehearse[];
 }
+
+/**
+ * Records what was to be done in one of the ways, on operands of the same sizes.
+ *
+ * @returns the operands that it reads, of f32 numbers, and its result
+ */
+export type Rehearse = (
+  recorder: Recorder,
+  name: string,
+) => { readonly inputs: readonly Tensor[]; readonly output: Tensor };
 
 /** First and last dispatch that use a scratch tensor: Infinity and -1 before there is one. */
 interface ScratchLife {
@@ -138,9 +143,16 @@ export class Recorder {
    *
    * @param key - what the choice depends on beside the device
    */
-  decide(key: string, { candidates, rehearse, cost }: Decision): string {
+  decide(key: string, decision: Decision): string {
     const { decisions } = this.device;
-    decisions.set(key, { candidates, rehearse, cost: cost + (decisions.get(key)?.cost ?? 0) });
+    const { candidates, bytes, cost, rehearsals } = decision;
+    const before = decisions.get(key) ?? { cost: 0, rehearsals: [] };
+    decisions.set(key, {
+      candidates,
+      bytes,
+      cost: before.cost + cost,
+      rehearsals: [...before.rehearsals, ...rehearsals],
+    });
     const tuned = this.facts.tuned.get(key);
     const [first] = candidates;
     if (first === undefined) throw new ShapeError(`recorder: ${key} has no candidates`);

@@ -34,6 +34,7 @@ import segmentMemory from '../../shaders/lib/segment_memory.wgsl?raw';
 import segmentSubgroup from '../../shaders/lib/segment_subgroup.wgsl?raw';
 import spreadLoad from '../../shaders/lib/spread_load.wgsl?raw';
 import spreadSubgroup from '../../shaders/lib/spread_subgroup.wgsl?raw';
+import scale from '../../shaders/lib/scale.wgsl?raw';
 import token from '../../shaders/lib/token.wgsl?raw';
 import wide1 from '../../shaders/lib/wide_1.wgsl?raw';
 import wide4 from '../../shaders/lib/wide_4.wgsl?raw';
@@ -81,6 +82,7 @@ export const SHADER_LIBRARY: Readonly<Record<string, string>> = {
   'lib/segment_subgroup.wgsl': segmentSubgroup,
   'lib/spread_load.wgsl': spreadLoad,
   'lib/spread_subgroup.wgsl': spreadSubgroup,
+  'lib/scale.wgsl': scale,
   'lib/token.wgsl': token,
   'lib/wide_1.wgsl': wide1,
   'lib/wide_4.wgsl': wide4,

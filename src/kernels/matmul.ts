@@ -72,13 +72,14 @@ export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): 
   const { norm, gate } = options;
   const shape = shapeOf(rows, weight);
   const candidates = matmulCandidates(recorder.facts, shape);
+  const bytes = matrixBytes(weight.form, weight.rows, weight.cols);
   const name =
     options.variant ??
     recorder.decide(matmulKey(shape), {
-      candidates,
-      // A token's share of reading the weight.
-      cost: matrixBytes(weight.form, weight.rows, weight.cols) / shape.rows,
-      rehearse: (r, variant) => rehearse(r, variant, rows, weight, options),
+      candidates: worthMeasuring(candidates, shape),
+      bytes,
+      cost: bytes / shape.rows,
+      rehearsals: [(r, variant) => rehearse(r, variant, rows, weight, options)],
     });
   const variant = MATMUL_VARIANTS[name];
   if (variant === undefined || !variant.suits(recorder.facts, shape)) {
@@ -102,8 +103,23 @@ export function matmul(x: Tensor, weight: Matrix, options: MatmulOptions = {}): 
   return y;
 }
 
+/** Neither the oracle nor, for few rows, the kernels of many, where there are others: on large weights they take long. */
+function worthMeasuring(candidates: readonly string[], { rows }: MatmulShape): readonly string[] {
+  const table = rows <= FEW_ROWS ? FEW_VARIANTS : TILE_VARIANTS;
+  const some = candidates.filter((name, i) => i === 0 || Object.hasOwn(table, name));
+  return some.length > 1 ? some : candidates;
+}
+
 /** Rows that multiplications of many rows are measured with, whatever their number: all are to run the same kernel. */
 const REHEARSED_ROWS = 256;
+/** Bytes of their result, unless the step's is larger: heads of large vocabularies have few rows. */
+const REHEARSED_BYTES = 2 ** 25;
+
+function rehearsedRows(most: number, outputs: number): number {
+  if (most <= FEW_ROWS) return most;
+  const affordable = Math.floor(REHEARSED_BYTES / (4 * outputs));
+  return Math.min(REHEARSED_ROWS, Math.max(most, affordable));
+}
 
 function rehearse(
   recorder: Recorder,
@@ -112,8 +128,7 @@ function rehearse(
   weight: Matrix,
   options: MatmulOptions,
 ): { readonly inputs: readonly Tensor[]; readonly output: Tensor } {
-  const most = capacityOf(rows);
-  const count = most <= FEW_ROWS ? most : REHEARSED_ROWS;
+  const count = rehearsedRows(capacityOf(rows), weight.rows);
   // A count where there was one, so that the pipelines are those of the step.
   const extent = typeof rows === 'number' ? count : { ...rows, capacity: count };
   const x = recorder.workspace('f32', [extent, weight.cols]);

@@ -73,7 +73,7 @@ export function preferFew(facts: DeviceFacts, shape: MatmulShape): readonly stri
 /** On a CPU what counts is the number of loads, not which threads read neighbouring words. */
 function preferSoftware({ rows, form }: MatmulShape): readonly string[] {
   if (isQuantized(form)) return ['few_alone', 'few_8x4'];
-  return form === 'f32' && rows > 1 ? ['few_8x8', 'few_8x4'] : ['few_8x4', 'few_8x8'];
+  return form === 'f32' && rows > 1 ? ['lanes', 'few_8x8', 'few_8x4'] : ['few_8x4', 'few_8x8'];
 }
 
 /** Whether the threads of a workgroup of `few_alone` can hand x round: loads of their own of many rows take too long to compile. */

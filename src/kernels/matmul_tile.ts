@@ -37,6 +37,8 @@ const combine = defineKernel({
 });
 
 const COMBINE_WORKGROUP = 64;
+/** Room that parts of a split k must have, however few the rows: whether it is split may not depend on their number. */
+const MOST_SPLIT_ROWS = 16_384;
 /** Rows and columns of y that a workgroup of `matrix` computes, in quarters by its subgroups. */
 const MATRIX_SIDE = 64;
 /** Most k that it stages at once. */
@@ -111,8 +113,8 @@ export function preferTile(facts: DeviceFacts, { outputs }: MatmulShape): readon
   if (facts.hasSlowBarriers) return ['direct'];
   if (facts.isSoftware) return ['lanes', 'direct'];
   return outputs >= 2048
-    ? ['matrix', 'tile_128x64', 'tile_128x128', 'tile_64x64', 'tile_32x64', 'direct']
-    : ['matrix', 'tile_64x64', 'tile_128x64', 'tile_32x64', 'tile_64x64_split', 'direct'];
+    ? ['tile_128x64', 'tile_128x128', 'tile_64x64', 'tile_32x64', 'matrix', 'direct']
+    : ['tile_64x64', 'tile_128x64', 'tile_32x64', 'tile_64x64_split', 'matrix', 'direct'];
 }
 
 /** Threads of every subgroup, if all have as many, and not more rows than a thread can hold sums of. */
@@ -151,7 +153,9 @@ function tileVariant(shape: Tile): MatmulVariant {
     kernel: 'matmul_tile',
     suits: ({ limits }, { rows, outputs, ...rest }) =>
       hasWholeBlocks({ rows, outputs, ...rest }) &&
-      (splits === 1 || 4 * splits * rows * outputs <= limits.maxStorageBufferBindingSize),
+      (splits === 1 ||
+        4 * splits * Math.max(rows, MOST_SPLIT_ROWS) * outputs <=
+          limits.maxStorageBufferBindingSize),
     fusesGate: splits === 1,
     record(call) {
       if (splits === 1) recordTile(call, shape);

@@ -157,6 +157,21 @@ describeOnAdapters('matmul', (open) => {
     },
   );
 
+  // Weights below 0.008 have such scales at 8 bits; devices may take them for 0.
+  it.each(['q8', 'q4'] as const)('reads scales of %s that are subnormal in f16', async (form) => {
+    const device = await open();
+    const [rows, inputs, outputs] = [2, 64, 6];
+    const values = random(outputs * inputs, 1).map((v) => v * 2e-4);
+    const { matrix, stored } = uploadMatrix(device, form, outputs, inputs, values);
+    const x = random(rows * inputs, 2);
+    for (const variant of ['plain', 'direct']) {
+      const { y } = await runOp(device, {}, (r) => ({
+        y: matmul(r.tensor(upload(device, 'f32', [rows, inputs], x)), matrix, { variant }),
+      }));
+      expect(relativeError(y.f32, reference(x, stored, inputs))).toBeLessThan(2e-6);
+    }
+  });
+
   it('computes only the rows that the step has', async () => {
     const device = await open();
     const tokens = { count: 'tokens', capacity: 70 } as const;

@@ -11,6 +11,7 @@ import {
   type AttentionState,
 } from '../../src/kernels/attention.ts';
 import { suits } from '../../src/kernels/attention_many.ts';
+import { suitsOne } from '../../src/kernels/attention_one.ts';
 import { beamCandidates, BEAM_ROW_WORDS } from '../../src/kernels/beam_candidates.ts';
 import { disentangledAttention } from '../../src/kernels/disentangled_attention.ts';
 import { convertWeights } from '../../src/kernels/convert_weights.ts';
@@ -217,7 +218,9 @@ export const EVERY_OP: Readonly<Record<string, (recorder: Recorder) => void>> = 
         const many = names.filter((name) => dtype === 'f32' && suits(name, headDim));
         const variants = [
           'direct',
-          ...ONE_VARIANTS.map((one) => ({ one, many: 'tile_1x8' }) as const),
+          ...ONE_VARIANTS.filter((one) => suitsOne(one, r.facts)).map(
+            (one) => ({ one, many: 'tile_1x8' }) as const,
+          ),
           ...many.map((name) => ({ one: 'split', many: name }) as const),
         ] as const;
         for (const variant of variants) {

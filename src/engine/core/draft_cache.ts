@@ -69,8 +69,8 @@ export class DraftCache implements Drafter {
   }
 
   /**
-   * The steps that make the drafts of a step, each to be run before the next is asked for. Their entries are of shadows, in the slots
-   * of their requests.
+   * The steps that make the drafts of a step, each to be run before the next is asked for. Their entries are of shadows,
+   * in the slots of their requests.
    */
   *rounds({ entries }: ScheduledStep): Generator<DraftRound, void, undefined> {
     this.#dropIdle();
@@ -114,11 +114,12 @@ export class DraftCache implements Drafter {
       const options = { prompt, cacheSalt, cacheLimit, speculates: true };
       shadow = new Request(request.id, options, Infinity);
       shadow.tokens = tokens;
-      shadow.slot = slot;
       shadow.isFresh = true;
       this.#kv.acquirePrefix(shadow);
       this.#shadows.set(request, shadow);
     }
+    // A request that was preempted and came back between two drafts may have another.
+    shadow.slot = slot;
     return shadow;
   }
 

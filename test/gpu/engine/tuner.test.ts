@@ -65,20 +65,37 @@ describeOnGpus('tuning', (gpu) => {
     };
     const recorder = new Recorder(device, counts.tensor);
     const candidates = ['slow', 'wrong', 'fast'];
-    expect(recorder.decide('a choice', { candidates, cost: 1, rehearse })).toBe('slow');
+    expect(
+      recorder.decide('a choice', {
+        candidates,
+        cost: 1,
+        bytes: 1000,
+        rehearsals: [rehearse, rehearse],
+      }),
+    ).toBe('slow');
 
     const tuner = new Tuner({ mode: 'always', budgetMs: 60_000 });
     expect(await tuner.run(device)).toBe(true);
     expect(tuner.report).toMatchObject({ status: 'complete', chosen: { 'a choice': 'fast' } });
     expect(recorder.device.facts.tuned.get('a choice')).toBe('fast');
     expect(
-      new Recorder(device, counts.tensor).decide('a choice', { candidates, cost: 1, rehearse }),
+      new Recorder(device, counts.tensor).decide('a choice', {
+        candidates,
+        cost: 1,
+        bytes: 1000,
+        rehearsals: [rehearse, rehearse],
+      }),
     ).toBe('fast');
     // Nothing is left to measure.
     expect(await tuner.run(device)).toBe(false);
 
     const outOfTime = new Tuner({ mode: 'always', budgetMs: 0 });
-    recorder.decide('another', { candidates, cost: 1, rehearse });
+    recorder.decide('another', {
+      candidates,
+      cost: 1,
+      bytes: 1000,
+      rehearsals: [rehearse, rehearse],
+    });
     expect(await outOfTime.run(device)).toBe(false);
     expect(outOfTime.report.status).toBe('partial');
     device.dispose();

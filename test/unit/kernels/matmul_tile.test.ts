@@ -20,20 +20,23 @@ describe('the kernel for many rows', () => {
     expect(chooseMatmul(PLAIN_FACTS, { ...SHAPE, outputs: 768 })).toBe('tile_64x64');
   });
 
-  it('multiplies subgroup matrices where they are of f32 and fit', () => {
+  it('may multiply subgroup matrices where they are of f32 and fit, once measured', () => {
     const facts: DeviceFacts = {
       ...PLAIN_FACTS,
       hasSubgroups: true,
       subgroupMinSize: 32,
       subgroupMaxSize: 32,
     };
-    const withMatrix = (m: number, n: number, k: number): string =>
-      chooseMatmul({ ...facts, subgroupMatrix: { m, n, k } }, SHAPE);
-    expect(withMatrix(8, 8, 8)).toBe('matrix');
-    expect(withMatrix(16, 16, 16)).toBe('matrix');
-    expect(withMatrix(16, 16, 32)).toBe('tile_128x64');
-    const wide = { ...facts, subgroupMatrix: { m: 8, n: 8, k: 8 }, subgroupMaxSize: 64 };
-    expect(chooseMatmul(wide, SHAPE)).toBe('tile_128x64');
+    const offersMatrix = (changes: Partial<DeviceFacts>): boolean =>
+      matmulCandidates({ ...facts, ...changes }, SHAPE).includes('matrix');
+    expect(offersMatrix({})).toBe(false);
+    expect(offersMatrix({ subgroupMatrix: { m: 8, n: 8, k: 8 } })).toBe(true);
+    expect(offersMatrix({ subgroupMatrix: { m: 16, n: 16, k: 16 } })).toBe(true);
+    expect(offersMatrix({ subgroupMatrix: { m: 16, n: 16, k: 32 } })).toBe(false);
+    expect(offersMatrix({ subgroupMatrix: { m: 8, n: 8, k: 8 }, subgroupMaxSize: 64 })).toBe(false);
+    expect(chooseMatmul({ ...facts, subgroupMatrix: { m: 8, n: 8, k: 8 } }, SHAPE)).toBe(
+      'tile_128x64',
+    );
   });
 
   it('is the same for any number of them', () => {
@@ -61,10 +64,11 @@ describe('the kernel for many rows', () => {
 
   it('splits k only into parts that fit in one binding', () => {
     const { limits } = PLAIN_FACTS;
-    const most = limits.maxStorageBufferBindingSize / (4 * 4 * 768);
-    const suits = (rows: number) =>
-      TILE_VARIANTS['tile_64x64_split']?.suits(PLAIN_FACTS, { ...SHAPE, outputs: 768, rows });
-    expect([suits(Math.floor(most)), suits(Math.floor(most) + 1)]).toEqual([true, false]);
+    const most = limits.maxStorageBufferBindingSize / (4 * 4 * 16_384);
+    const suits = (outputs: number, rows: number) =>
+      TILE_VARIANTS['tile_64x64_split']?.suits(PLAIN_FACTS, { ...SHAPE, outputs, rows });
+    expect([suits(most, 9), suits(most, 16_384), suits(most, 16_385)]).toEqual([true, true, false]);
+    expect(suits(most + 1, 9)).toBe(false);
   });
 
   it('is one that there is', () => {

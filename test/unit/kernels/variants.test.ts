@@ -43,6 +43,12 @@ describe('chooseMatmul', () => {
   });
 });
 
+const PROCESSOR = {
+  isSoftware: true,
+  hasSubgroups: true,
+  subgroupMinSize: 8,
+  subgroupMaxSize: 8,
+} as const;
 const HEADS = { heads: 8, kvHeads: 2, headDim: 64, kv: 'f16' } as const;
 
 describe('chooseAttention', () => {
@@ -52,10 +58,12 @@ describe('chooseAttention', () => {
   it('gives a GPU threads that share, and a processor threads that do much', () => {
     expect(choose({}, 64)).toEqual({ one: 'split', many: 'tile_1x8' });
     expect(choose({ vendor: 'nvidia' }, 64)).toEqual({ one: 'split', many: 'tile_2x8' });
-    expect(choose({ isSoftware: true }, 64)).toEqual({ one: 'lanes', many: 'tile_8x8' });
-    expect(choose({ isSoftware: true }, 128)).toEqual({ one: 'lanes', many: 'tile_4x8' });
-    expect(choose({ isSoftware: true }, 255)).toEqual({ one: 'lanes', many: 'tile_2x8' });
-    expect(choose({ isSoftware: true, hasSlowBarriers: true }, 64)).toBe('direct');
+    expect(choose(PROCESSOR, 64)).toEqual({ one: 'lanes', many: 'tile_8x8' });
+    expect(choose(PROCESSOR, 128)).toEqual({ one: 'lanes', many: 'tile_4x8' });
+    expect(choose(PROCESSOR, 255)).toEqual({ one: 'lanes', many: 'tile_2x8' });
+    expect(choose({ ...PROCESSOR, hasSubgroups: false }, 64)).toMatchObject({ one: 'split' });
+    expect(choose({ ...PROCESSOR, subgroupMaxSize: 16 }, 64)).toMatchObject({ one: 'split' });
+    expect(choose({ ...PROCESSOR, hasSlowBarriers: true }, 64)).toBe('direct');
   });
 
   it('takes what was measured to be the fastest, if it can run', () => {
@@ -101,8 +109,8 @@ describe('a dropped variant', () => {
     const slow = { ...without('matmul_direct'), hasSlowBarriers: true };
     expect(chooseMatmul(slow, shape(8, 64))).toBe('plain');
     expect(chooseAttention(without('attention_tiled'), HEADS)).toBe('direct');
-    const software = { ...without('attention_lanes'), isSoftware: true };
-    expect(chooseAttention(software, HEADS)).toMatchObject({ one: 'split' });
+    const processor = { ...without('attention_lanes'), ...PROCESSOR };
+    expect(chooseAttention(processor, HEADS)).toMatchObject({ one: 'split' });
     expect(chooseDisentangled(PLAIN_FACTS)).toBe('tile');
     expect(chooseDisentangled(without('disentangled_tile'))).toBe('direct');
   });
