@@ -654,7 +654,9 @@ export declare interface LoadProgress {
 
 /** Options of an encoder that runs in the calling thread. */
 export declare interface LocalEncoderOptions
-  extends Omit<LocalLoadOptions, keyof EngineLimits | 'chatTemplate'>, EncoderLoadLimits {}
+  extends
+    Omit<LocalLoadOptions, keyof EngineLimits | 'chatTemplate' | 'speculation'>,
+    EncoderLoadLimits {}
 
 /** Options of an engine that runs in the calling thread. */
 export declare interface LocalLoadOptions extends EngineLimits, OpenDeviceOptions {
@@ -690,7 +692,8 @@ export declare interface LocalLoadOptions extends EngineLimits, OpenDeviceOption
 }
 
 /** Options of an encoder-decoder that runs in the calling thread. */
-export declare type LocalSeq2SeqOptions = Omit<LocalLoadOptions, 'chatTemplate'> & Seq2SeqLimits;
+export declare type LocalSeq2SeqOptions = Omit<LocalLoadOptions, 'chatTemplate' | 'speculation'> &
+  Seq2SeqLimits;
 
 /** What a model can be loaded from. */
 export declare type ModelLocation =
@@ -920,7 +923,8 @@ export declare interface Seq2SeqLimits extends EngineLimits {
   readonly inputLength?: number;
 }
 
-export declare type Seq2SeqOptions = Omit<LoadOptions, 'chatTemplate'> & Seq2SeqLimits;
+export declare type Seq2SeqOptions = Omit<LoadOptions, 'chatTemplate' | 'speculation'> &
+  Seq2SeqLimits;
 
 /**
  * How to generate, in the words of Transformers' `generate`; defaults are the model's generation_config.json. Null takes

@@ -36,6 +36,8 @@ export interface KernelBenchOptions {
   readonly repetitions: number;
   /** Least time of one measurement in milliseconds. */
   readonly leastMs: number;
+  /** Memory that a software adapter can have, where it is known. */
+  readonly availableBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -44,19 +46,23 @@ export interface KernelBenchOptions {
  *
  * @returns a result for each variant
  * @throws {ShapeError} if a variant named cannot run the operation
+ * @throws {OutOfMemoryError} if the GPU cannot hold it
  */
 export async function benchKernel(
   device: Device,
   kernelCase: KernelCase,
   options: KernelBenchOptions,
 ): Promise<readonly KernelResult[]> {
-  const { clock, repetitions, leastMs, signal } = options;
+  const { clock, repetitions, leastMs, availableBytes = Infinity, signal } = options;
   const { work, ownBytes } = kernelCase;
   const target = device.facts.isSoftware ? SOFTWARE_BYTES : HARDWARE_BYTES;
   const copies = Math.min(Math.max(1, divCeil(target, ownBytes)), MOST_COPIES);
-  const memory = new SyntheticWeights(device, { form: kernelCase.form ?? 'f32' });
+  const memory = new SyntheticWeights(device, {
+    form: kernelCase.form ?? 'f32',
+    mostBytes: device.facts.isSoftware ? availableBytes : Infinity,
+  });
   const records = Array.from({ length: copies }, () => kernelCase.allocate(memory));
-  await memory.fill();
+  await memory.fill(`${kernelCase.kernel} ${kernelCase.label}`);
   const state = new StateBuffer(device, { counts: { dtype: 'u32', shape: [8] } });
   const { counts } = state.regions;
   counts.words.set(COUNT_NAMES.map((name) => work.counts[name]));

@@ -21,10 +21,11 @@ import {
   type KvDType,
 } from '../kernels/kv_cache.ts';
 import { matmul, matmulCandidates } from '../kernels/matmul.ts';
-import { matrixBytes, type WeightForm } from '../kernels/matrix.ts';
+import { isQuantized, matrixBytes, type WeightForm } from '../kernels/matrix.ts';
 import { rmsNorm } from '../kernels/rms_norm.ts';
 import { encodeSampleRow, sample, SAMPLE_ROW_WORDS } from '../kernels/sample.ts';
 import { divCeil } from '../util/arith.ts';
+import { formOf } from '../weights/forms.ts';
 import type { SyntheticWeights } from '../weights/synthetic.ts';
 
 /** Records an operation once. */
@@ -100,7 +101,8 @@ export function kernelCases(
 }
 
 /** y = x · wᵀ */
-function matmulCase(form: WeightForm, { outputs, inputs }: MatrixSize, rows: number): KernelCase {
+function matmulCase(wanted: WeightForm, { outputs, inputs }: MatrixSize, rows: number): KernelCase {
+  const form = isQuantized(wanted) ? formOf(wanted, 'inner', 'f16', inputs) : wanted;
   const shape = { rows, cols: inputs, outputs, form, isWhole: true };
   return {
     kernel: 'matmul',

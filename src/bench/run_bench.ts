@@ -136,7 +136,8 @@ export async function runBench(target: BenchTarget, options: BenchOptions): Prom
     const peaks = measuresPeaks ? await measurePeaks(device, clock, { signal }) : undefined;
     const bench = benchOf(subject, clock, calls, signal);
     const results: TestResult[] = [];
-    for (const test of tests) results.push(await runTest(bench, device, test, peaks, options));
+    for (const test of distinct(tests))
+      results.push(await runTest(bench, device, test, peaks, options));
     const { adapter, memory, selfTest, tuning } = subject.stats();
     return {
       schema: BENCH_SCHEMA,
@@ -154,6 +155,11 @@ export async function runBench(target: BenchTarget, options: BenchOptions): Prom
   } finally {
     await owner.dispose();
   }
+}
+
+/** Tests that the context made the same are measured once. */
+function distinct(tests: readonly BenchTest[]): Iterable<BenchTest> {
+  return new Map(tests.map((test) => [testName(test), test])).values();
 }
 
 /** @throws {RequestError} if a test is unknown or not for models of this kind */

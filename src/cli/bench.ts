@@ -3,17 +3,24 @@ import { freemem } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
 import { measurePeaks, type Peaks } from '../bench/peaks.ts';
 import type { KernelResult } from '../bench/kernel_bench.ts';
-import type { BenchTarget } from '../bench/open_model.ts';
+import { targetKind, type BenchTarget } from '../bench/open_model.ts';
 import { runBench, type BenchProgress, type BenchReport } from '../bench/run_bench.ts';
 import { caseSizes, shapeConfig, SHAPES } from '../bench/shapes.ts';
 import { openDevice } from '../gpu/device.ts';
 import { WEIGHT_FORMS, type WeightForm } from '../kernels/matrix.ts';
 import { ConfigReader } from '../models/config.ts';
+import type { ModelKind } from '../models/family.ts';
 import { openGpu } from '../node/gpu.ts';
 import { ConfigError } from '../util/errors.ts';
 import { isRecord } from '../util/objects.ts';
 import { benchFacts, NODE_CLOCK, REPOSITORY, type BenchFacts } from './bench_facts.ts';
-import { benchKernels, countValues, KERNEL_OPTIONS, kernelWishes } from './bench_kernels.ts';
+import {
+  benchKernels,
+  countValues,
+  KERNEL_OPTIONS,
+  kernelWishes,
+  refuseOptions,
+} from './bench_kernels.ts';
 import { describeBench, describeFacts, describeKernels, describePeaks } from './bench_tables.ts';
 import { choiceValue, type Command, countValue, defineCommand, UsageError } from './command.ts';
 import {
@@ -86,7 +93,7 @@ last step by itself, over and over.`,
     weights: {
       type: 'string',
       value: 'FORM',
-      help: `form of the weights: auto (default), ${WEIGHT_FORMS.join(', ')}; with --kernels a list`,
+      help: `form of the weights: auto (default; made up: f16), ${WEIGHT_FORMS.join(', ')} (bf16 only made up); with --kernels a list`,
     },
     kv: { type: 'string', value: 'TYPE', help: 'element type of the KV cache, as elsewhere' },
     ...KERNEL_OPTIONS,
@@ -101,14 +108,20 @@ last step by itself, over and over.`,
   ],
   arguments: { min: 0, max: 1 },
   async run(values, [model], terminal, argv) {
+    refuseOptions(values);
     const facts = benchFacts(argv);
     const repetitions = countValue('repetitions', values.repetitions ?? '5');
     if (values.kernels !== undefined) {
+      if (model !== undefined) {
+        throw new UsageError(
+          `bench: ${model} says nothing with --kernels; give --shape or --config`,
+        );
+      }
       await runKernels(values, repetitions, facts, terminal);
       return 0;
     }
     const target = await targetOf(model, values);
-    const tests = testsOf(values);
+    const tests = testsOf(values, await targetKind(target, terminal.signal));
     const report = await runBench(target, {
       gpu: await openGpu(adapterValue(values.adapter)),
       clock: NODE_CLOCK,
@@ -182,7 +195,7 @@ interface TestValues {
 }
 
 /** Names of the tests asked for; undefined if the defaults of the model's kind will do. */
-export function testsOf(values: TestValues): readonly string[] | undefined {
+export function testsOf(values: TestValues, kind: ModelKind): readonly string[] | undefined {
   const { tests, depth, streams } = values;
   const reply = countValue('gen-tokens', values['gen-tokens'] ?? '128', 2);
   const together = (streams === undefined ? [] : countValues('streams', streams)).map((count) =>
@@ -195,8 +208,12 @@ export function testsOf(values: TestValues): readonly string[] | undefined {
   if (isDefault) return undefined;
   const prompt = countValue('prompt-tokens', values['prompt-tokens'] ?? '512');
   const deep = countValue('depth', depth ?? '4096', 0);
-  const defaults = [`pp${prompt}`, `tg${reply}`, ...(deep > 0 ? [`tg${reply}@d${deep}`] : [])];
-  return [...new Set([...defaults, ...together])];
+  const defaults = {
+    decoder: [`pp${prompt}`, `tg${reply}`, ...(deep > 0 ? [`tg${reply}@d${deep}`] : [])],
+    encoder: [`enc${prompt}`, `enc${prompt}x8`],
+    seq2seq: [`enc${prompt}`, `tg${reply}`],
+  };
+  return [...new Set([...defaults[kind], ...together])];
 }
 
 /** `quern bench --kernels`. */
@@ -229,6 +246,7 @@ async function runKernels(
       forms,
       kvDtype,
       repetitions,
+      availableBytes: freemem(),
       signal,
       onResult(results) {
         if (isText && results.length > 0) terminal.out(`\n${describeKernels(results, peaks)}`);

@@ -10,7 +10,7 @@ import type { Device } from '../gpu/device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
 import type { WeightForm } from '../kernels/matrix.ts';
 import { NODE_CLOCK } from './bench_facts.ts';
-import { choiceValue, countValue, numberValue, type TextOption, UsageError } from './command.ts';
+import { choiceValue, countValue, type TextOption, UsageError } from './command.ts';
 
 /** Options of `quern bench --kernels`. */
 export const KERNEL_OPTIONS: Readonly<
@@ -44,7 +44,20 @@ export const KERNEL_OPTIONS: Readonly<
   },
 };
 
+/** Options that say how a model is measured. */
+const MODEL_OPTIONS = ['tests', 'prompt-tokens', 'gen-tokens', 'depth', 'streams', 'profile'];
+
 type KernelValues = { readonly [K in keyof typeof KERNEL_OPTIONS]?: string };
+
+/** @throws {UsageError} if an option is given that says nothing of what is measured: a model, or single operations */
+export function refuseOptions(values: Readonly<Record<string, unknown>>): void {
+  const { kernels } = values;
+  const idle = kernels === undefined ? Object.keys(KERNEL_OPTIONS) : MODEL_OPTIONS;
+  const name = idle.find((option) => values[option] !== undefined);
+  if (name === undefined) return;
+  const where = kernels === undefined ? 'without' : 'with';
+  throw new UsageError(`bench: --${name} says nothing ${where} --kernels; leave it out`);
+}
 
 /** What {@link KERNEL_OPTIONS} ask for. */
 export interface KernelWishes {
@@ -69,7 +82,7 @@ export function kernelWishes(values: KernelValues): KernelWishes {
     rows: countValues('rows', values.rows ?? '1,8,64,256'),
     lengths: countValues('lengths', values.lengths ?? '128,1024,4096'),
     variants: variant === 'all' ? 'all' : variant?.split(','),
-    leastMs: numberValue('least-ms', values['least-ms'] ?? '50'),
+    leastMs: countValue('least-ms', values['least-ms'] ?? '50'),
   };
 }
 
@@ -86,24 +99,29 @@ export async function benchKernels(
     readonly forms: readonly WeightForm[];
     readonly kvDtype: KvDType;
     readonly repetitions: number;
+    readonly availableBytes: number;
     readonly signal: AbortSignal;
     readonly onResult: (results: readonly KernelResult[]) => void;
   },
 ): Promise<readonly KernelResult[]> {
-  const { forms, kvDtype, repetitions, signal, onResult } = options;
+  const { forms, kvDtype, repetitions, availableBytes, signal, onResult } = options;
   const { classes, matrices = sizes.matrices, rows, lengths, variants, leastMs } = wishes;
   const cases = { facts: device.facts, forms, kvDtype, rows, lengths };
-  const how = { clock: NODE_CLOCK, variants, repetitions, leastMs, signal };
+  const how = { clock: NODE_CLOCK, variants, repetitions, leastMs, availableBytes, signal };
   const results: KernelResult[] = [];
+  const ways = new Set<string>();
   for (const kernel of classes) {
     for (const one of kernelCases(kernel, { ...sizes, matrices }, cases)) {
+      for (const way of one.variants(device.facts)) ways.add(way);
       const found = await benchKernel(device, one, how);
       onResult(found);
       results.push(...found);
     }
   }
   if (results.length > 0) return results;
-  throw new UsageError(`--variant: ${String(variants)}, expected a way to run one of these`);
+  throw new UsageError(
+    `--variant: ${JSON.stringify(String(variants))}, expected some of: ${[...ways].join(', ')}`,
+  );
 }
 
 /** Several counts, with commas between them. @throws {UsageError} if one is none */

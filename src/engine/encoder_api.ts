@@ -99,7 +99,9 @@ export interface EncoderLoadLimits {
 
 /** Options of an encoder that runs in the calling thread. */
 export interface LocalEncoderOptions
-  extends Omit<LocalLoadOptions, keyof EngineLimits | 'chatTemplate'>, EncoderLoadLimits {}
+  extends
+    Omit<LocalLoadOptions, keyof EngineLimits | 'chatTemplate' | 'speculation'>,
+    EncoderLoadLimits {}
 
 export interface EncoderOptions extends LocalEncoderOptions, Pick<LoadOptions, 'worker'> {}
 

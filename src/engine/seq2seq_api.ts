@@ -151,9 +151,10 @@ export interface Seq2SeqChunk {
 }
 
 /** Options of an encoder-decoder that runs in the calling thread. */
-export type LocalSeq2SeqOptions = Omit<LocalLoadOptions, 'chatTemplate'> & Seq2SeqLimits;
+export type LocalSeq2SeqOptions = Omit<LocalLoadOptions, 'chatTemplate' | 'speculation'> &
+  Seq2SeqLimits;
 
-export type Seq2SeqOptions = Omit<LoadOptions, 'chatTemplate'> & Seq2SeqLimits;
+export type Seq2SeqOptions = Omit<LoadOptions, 'chatTemplate' | 'speculation'> & Seq2SeqLimits;
 
 /** A snapshot of an encoder-decoder. */
 export interface Seq2SeqStats extends Omit<EngineStats, 'model' | 'totals'> {

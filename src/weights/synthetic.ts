@@ -119,14 +119,15 @@ export class SyntheticWeights implements WeightStore {
   /**
    * Fills all that was asked for.
    *
+   * @param what - what it is for, in errors
    * @throws {OutOfMemoryError} if the GPU could not hold it, or it is more than `mostBytes`
    */
-  async fill(): Promise<void> {
+  async fill(what = 'made-up weights'): Promise<void> {
     const device = this.#device;
     const { mostBytes = Infinity } = this.#options;
     if (this.#sizeBytes > mostBytes) {
       throw new OutOfMemoryError(
-        `made-up weights: ${this.#sizeBytes} bytes, expected at most ${mostBytes}`,
+        `${what}: takes ${this.#sizeBytes} bytes, expected at most ${mostBytes}; choose smaller sizes`,
       );
     }
     await device.settled();

@@ -89,6 +89,18 @@ const SUBTLE: readonly (readonly [variant: Variant, what: string, name: string, 
     [/^attention_split$/, 'length - 1u, position)', 'position, position)'],
   ],
   [
+    'attention_lanes',
+    'a key',
+    'attention',
+    [/^attention_lanes$/, 'base + lane < end;', 'base + lane + 1u < end;'],
+  ],
+  [
+    'attention_lanes',
+    'a bias',
+    'not causal',
+    [/^attention_lanes$/, 'length - 1u, position)', 'position, position)'],
+  ],
+  [
     'attention_tiled',
     'a key after the query',
     'not causal',
@@ -188,6 +200,10 @@ describeOnGpus('the self-test', (gpu) => {
     'drops %s that is wrong about %s',
     async ([variant, what, name, plant], context) => {
       skipUnless(good.checked.includes(variant), variant, context);
+      // Where `attention_lanes` works, it is run in its place.
+      const isOfSplit = variant === 'attention_tiled' && plant[0].test('attention_split');
+      const isReplaced = isOfSplit && good.checked.includes('attention_lanes');
+      skipUnless(!isReplaced, 'attention_split', context);
       const result = await run(planted(gpu(), plant), allBut(name));
       expect(result.dropped.map((dropped) => dropped.variant)).toEqual([variant]);
       const [found] = result.dropped;

@@ -56,6 +56,10 @@ describe('main', () => {
     [['bench', BERT, '--shape', 'minilm'], 'several models, expected one of MODEL'],
     [['bench', '--shape', 'gpt-9'], '--shape: "gpt-9", expected one of: smollm2-135m'],
     [['bench', '--kernels', 'matmul', '--sizes', '3x4x5'], '--sizes: "3x4x5"'],
+    [['bench', '--kernels', 'matmul', '--least-ms', '0'], '--least-ms: "0"'],
+    [['bench', '--kernels', 'matmul', '--profile'], '--profile says nothing with --kernels'],
+    [['bench', '--kernels', 'matmul', BERT], 'says nothing with --kernels; give --shape'],
+    [['bench', '--sizes', '64x64'], '--sizes says nothing without --kernels'],
     [['serve', 'x', '--port', 'http'], '--port: "http", expected an integer'],
     [['serve', 'x', '--port', '0', '--api-key', ''], '--api-key: "", expected a text'],
     [['serve', 'x', '--cors-origin', 'example.org'], '--cors-origin: "example.org", expected'],
@@ -88,7 +92,9 @@ describe('main', () => {
 
 describe('testsOf', () => {
   it('leaves the tests to the kind of the model', () => {
-    expect(testsOf({})).toBeUndefined();
+    expect(testsOf({}, 'encoder')).toBeUndefined();
+    expect(testsOf({ 'prompt-tokens': '9' }, 'encoder')).toEqual(['enc9', 'enc9x8']);
+    expect(testsOf({ 'gen-tokens': '9' }, 'seq2seq')).toEqual(['enc512', 'tg9']);
   });
 
   it.each([
@@ -98,7 +104,7 @@ describe('testsOf', () => {
     [{ depth: '64', streams: '1,2,8' }, ['pp512', 'tg128', 'tg128@d64', 'tg128x2', 'tg128x8']],
     [{ tests: 'pp8', streams: '2', 'gen-tokens': '16' }, ['pp8', 'tg16x2']],
   ])('reads %j', (values, expected) => {
-    expect(testsOf(values)).toEqual(expected);
+    expect(testsOf(values, 'decoder')).toEqual(expected);
   });
 });
 
