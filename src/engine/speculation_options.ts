@@ -43,7 +43,7 @@ export function resolveSpeculation(option: unknown): ResolvedSpeculation {
   }
   if (!isDraft(option)) {
     throw new RequestError(
-      `load: speculation is ${describeValue(option)}, expected 'off', 'lookup' or { draft: a model }`,
+      `load: speculation is ${describeValue(option)}, expected 'off', 'lookup' or { draft: a model, tokens?: how many }`,
       { param: 'speculation' },
     );
   }
@@ -67,9 +67,15 @@ export function withDrafts(
 }
 
 function isDraft(option: unknown): option is DraftOptions {
-  return isRecord(option) && (typeof option['draft'] === 'string' || isObject(option['draft']));
+  if (!isRecord(option)) return false;
+  const { draft } = option;
+  const isModel = typeof draft === 'string' ? draft !== '' : isObject(draft);
+  // A slip in a name would go unnoticed.
+  return isModel && Object.keys(option).every((name) => name === 'draft' || name === 'tokens');
 }
 
 function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
+  return (
+    typeof value === 'object' && value !== null && !(Array.isArray(value) && value.length === 0)
+  );
 }

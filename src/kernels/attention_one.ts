@@ -47,9 +47,7 @@ const combineKernel = defineKernel({
   bindings: { pieces: 'read', out: 'update', counts: 'uniform' },
 });
 
-/** `split` shares keys and dims among threads, for GPUs; `lanes` keeps whole sums in threads, for processors. */
-type SubgroupFact = 'hasSubgroups' | 'subgroupMinSize' | 'subgroupMaxSize';
-
+/** `split` shares keys and dims among threads, for GPUs; `lanes` gives each subgroup keys of its own, for processors. */
 export const ONE_VARIANTS = ['split', 'lanes'] as const;
 export type OneVariant = (typeof ONE_VARIANTS)[number];
 
@@ -63,6 +61,8 @@ const LANES_HEADS = 8;
 const LANES_VEC4S = 16;
 const COMBINE_THREADS = 64;
 
+type SubgroupFact = 'hasSubgroups' | 'subgroupMinSize' | 'subgroupMaxSize';
+
 /** Threads of every subgroup, if all have as many: those of a workgroup of `lanes`. */
 function lanesOf({
   hasSubgroups,
@@ -72,13 +72,17 @@ function lanesOf({
   return hasSubgroups && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
 }
 
+/** Whether a device has what a variant needs. */
+export function suitsOne(name: OneVariant, facts: Pick<DeviceFacts, SubgroupFact>): boolean {
+  return name === 'split' || lanesOf(facts) !== undefined;
+}
+
 /** Variants that can run here, the one to use unmeasured first. */
 export function oneCandidates(
   facts: Pick<DeviceFacts, SubgroupFact | 'isSoftware' | 'dropped'>,
 ): readonly OneVariant[] {
-  return facts.isSoftware && lanesOf(facts) !== undefined && isUsable(facts, 'attention_lanes')
-    ? ['lanes', 'split']
-    : ['split'];
+  const prefersLanes = facts.isSoftware && isUsable(facts, 'attention_lanes');
+  return prefersLanes && suitsOne('lanes', facts) ? ['lanes', 'split'] : ['split'];
 }
 
 /** The variant for a device with these facts. */
