@@ -79,7 +79,8 @@ export const TILE_VARIANTS: MatmulVariants = {
     fusesGate: true,
     record(call) {
       const lanes = subgroupLanes(call.recorder.facts) ?? 1;
-      const slots = { BUNDLE: lanes, BUNDLES: 2, ROWS_LIBRARY: 'lib/rows_subgroup.wgsl' };
+      const BUNDLES = capacityOf(call.rows) <= lanes ? 1 : 2;
+      const slots = { BUNDLE: lanes, BUNDLES, ROWS_LIBRARY: 'lib/rows_subgroup.wgsl' };
       recordDirect(call, lanes, slots);
     },
   },

@@ -33,9 +33,11 @@ const Q4: Case = {
   shardRows: 34,
   with: 'ends',
 };
+/** Streams side by side: the processors' kernel takes half as many rows. */
+const STREAMS: Case = { form: 'f32', rows: 5, capacity: 8, inputs: 68, outputs: 67, with: 'ends' };
 const CASES: Readonly<Record<string, readonly Case[]>> = {
   direct: [F32, F16, BF16, Q8, Q4],
-  lanes: [F32, F16, BF16, Q8, Q4],
+  lanes: [F32, F16, BF16, Q8, Q4, STREAMS],
   tile_64x64: [F32, F16, BF16, Q8, Q4],
   // These differ from it in numbers.
   tile_32x64: [F16],
