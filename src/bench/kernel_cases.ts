@@ -213,7 +213,7 @@ function attentionVariant(
   if (name === 'direct') return name;
   const one = isDecode ? oneCandidates(facts).find((known) => known === name) : undefined;
   const many = isDecode ? undefined : manyCandidates(facts, shape).find((known) => known === name);
-  return { one: one ?? chooseOne(facts, shape), many: many ?? chooseMany(facts, shape) };
+  return { one: one ?? chooseOne(facts), many: many ?? chooseMany(facts, shape) };
 }
 
 function normCase(dim: number, rows: number): KernelCase {

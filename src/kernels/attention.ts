@@ -84,7 +84,7 @@ export type AttentionVariant = 'direct' | { readonly one: OneVariant; readonly m
 /** The kernels for a device with these facts. */
 export function chooseAttention(facts: AttentionFacts, shape: AttentionShape): AttentionVariant {
   if (facts.hasSlowBarriers || !isUsable(facts, 'attention_tiled')) return 'direct';
-  return { one: chooseOne(facts, shape), many: chooseMany(facts, shape) };
+  return { one: chooseOne(facts), many: chooseMany(facts, shape) };
 }
 
 /**

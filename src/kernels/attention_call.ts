@@ -27,7 +27,6 @@ export type AttentionFacts = Pick<
   | 'subgroupMinSize'
   | 'subgroupMaxSize'
   | 'dropped'
-  | 'tuned'
 >;
 
 /** One use of `attention`, checked. */
@@ -53,11 +52,6 @@ export interface AttentionCall {
 /** Shape and type in a word, as labels and keys of measurements have it. */
 export function shapeName({ heads, kvHeads, headDim, kv }: AttentionShape): string {
   return `${heads}/${kvHeads}x${headDim} ${kv}`;
-}
-
-/** Name in `DeviceFacts.tuned` of the choice of a kernel for one query, or many, per sequence. */
-export function attentionKey(kind: 'one' | 'many', shape: AttentionShape): string {
-  return `attention_${kind} ${shapeName(shape)}`;
 }
 
 /**

@@ -5,7 +5,6 @@ import { divCeil, nextPowerOfTwo } from '../util/arith.ts';
 import source from '../../shaders/attention_tile.wgsl?raw';
 import {
   attentionCost,
-  attentionKey,
   shapeName,
   type AttentionCall,
   type AttentionFacts,
@@ -74,9 +73,7 @@ export function manyCandidates(
 
 /** The variant for a device with these facts. */
 export function chooseMany(facts: AttentionFacts, shape: AttentionShape): ManyVariant {
-  const candidates = manyCandidates(facts, shape);
-  const tuned = facts.tuned.get(attentionKey('many', shape));
-  return candidates.find((name) => name === tuned) ?? candidates[0] ?? 'tile_1x8';
+  return manyCandidates(facts, shape)[0] ?? 'tile_1x8';
 }
 
 /** Whether a variant has threads enough for heads of this size. */

@@ -10,11 +10,9 @@ import lanesSource from '../../shaders/attention_lanes.wgsl?raw';
 import splitSource from '../../shaders/attention_split.wgsl?raw';
 import {
   attentionCost,
-  attentionKey,
   shapeName,
   type AttentionCall,
   type AttentionFacts,
-  type AttentionShape,
 } from './attention_call.ts';
 import { paddedHeadDim } from './kv_cache.ts';
 import { isUsable, reduceLibrary } from './variants.ts';
@@ -86,10 +84,8 @@ export function oneCandidates(
 }
 
 /** The variant for a device with these facts. */
-export function chooseOne(facts: AttentionFacts, shape: AttentionShape): OneVariant {
-  const candidates = oneCandidates(facts);
-  const tuned = facts.tuned.get(attentionKey('one', shape));
-  return candidates.find((name) => name === tuned) ?? candidates[0] ?? 'split';
+export function chooseOne(facts: AttentionFacts): OneVariant {
+  return oneCandidates(facts)[0] ?? 'split';
 }
 
 /** Into how many pieces a device's kernels cut keys. */

@@ -65,16 +65,6 @@ describe('chooseAttention', () => {
     expect(choose({ ...PROCESSOR, subgroupMaxSize: 16 }, 64)).toMatchObject({ one: 'split' });
     expect(choose({ ...PROCESSOR, hasSlowBarriers: true }, 64)).toBe('direct');
   });
-
-  it('takes what was measured to be the fastest, if it can run', () => {
-    const tuned = new Map([
-      ['attention_many 8/2x64 f16', 'tile_4x4'],
-      ['attention_one 8/2x64 f16', 'lanes'],
-      ['attention_many 8/2x255 f16', 'tile_4x4'],
-    ]);
-    expect(choose({ tuned }, 64)).toEqual({ one: 'split', many: 'tile_4x4' });
-    expect(choose({ tuned }, 255)).toEqual({ one: 'split', many: 'tile_1x8' });
-  });
 });
 
 describe('splitLimits', () => {
