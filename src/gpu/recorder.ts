@@ -18,6 +18,9 @@ import {
 /** Index that `count()` in shaders/lib/counts.wgsl takes for a row extent. */
 const ROWS_FIXED = 8;
 
+/** Times that a choice was recorded which are kept for a tuner: the layers of a large model. */
+const MOST_REHEARSALS = 128;
+
 /** One use of a kernel: what its slots and bindings are, and how many workgroups run. */
 export interface Call<B extends Bindings> {
   readonly slots: Slots;
@@ -47,7 +50,7 @@ export interface Decision {
   readonly cost: number;
   /** What one time reads that the next does not, such as a layer's weight. */
   readonly bytes: number;
-  /** Each time that it was recorded. */
+  /** The times that it was recorded, the first {@link MOST_REHEARSALS} of them. */
   readonly rehearsals: readonly Rehearse[];
 }
 
@@ -147,11 +150,13 @@ export class Recorder {
     const { decisions } = this.device;
     const { candidates, bytes, cost, rehearsals } = decision;
     const before = decisions.get(key) ?? { cost: 0, rehearsals: [] };
+    // Recordings go on being made, as for other sizes of a batch.
+    const isFull = before.rehearsals.length >= MOST_REHEARSALS;
     decisions.set(key, {
       candidates,
       bytes,
       cost: before.cost + cost,
-      rehearsals: [...before.rehearsals, ...rehearsals],
+      rehearsals: isFull ? before.rehearsals : [...before.rehearsals, ...rehearsals],
     });
     const tuned = this.facts.tuned.get(key);
     const [first] = candidates;
