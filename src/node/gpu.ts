@@ -50,8 +50,11 @@ const SWIFTSHADER_FILES = [
   '/opt/microsoft/msedge',
 ].map((folder) => `${folder}/vk_swiftshader_icd.json`);
 
-/** One per set of flags, kept for good: Dawn crashes when an instance is garbage-collected before its devices. */
-const instances = new Map<string, GPU>();
+/**
+ * One per set of flags, kept for as long as the process lives, also when this module itself is collected: Dawn looks for
+ * events of an instance from timers of its own, and crashes where it has been garbage-collected.
+ */
+const instances = instancesOfProcess();
 let dawn: Promise<typeof import('webgpu')> | undefined;
 let adapters: Promise<readonly ListedAdapter[]> | undefined;
 
@@ -87,6 +90,15 @@ function instance(create: Create, flags: string[]): GPU {
   const gpu = instances.get(key) ?? create(flags);
   instances.set(key, gpu);
   return gpu;
+}
+
+function instancesOfProcess(): Map<string, GPU> {
+  const key = Symbol.for('quern.gpu.instances');
+  const known: unknown = Reflect.get(globalThis, key);
+  if (known instanceof Map) return known;
+  const made = new Map<string, GPU>();
+  Reflect.set(globalThis, key, made);
+  return made;
 }
 
 /** The Vulkan loader reads these when an instance is created, so they must be set before any. */
@@ -127,7 +139,7 @@ async function loadDawn(): Promise<typeof import('webgpu')> {
 /** Dawn lists its adapters only in the error for a name that does not exist. */
 async function listAdapters(create: Create): Promise<readonly ListedAdapter[]> {
   try {
-    await create(['adapter=a name no adapter has']).requestAdapter();
+    await instance(create, ['adapter=a name no adapter has']).requestAdapter();
     return [];
   } catch (error) {
     const lines = String(error).matchAll(/backend: '([^']*)', name: '(.*)'/g);
