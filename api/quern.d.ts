@@ -673,9 +673,10 @@ export declare interface LocalLoadOptions extends EngineLimits, OpenDeviceOption
    */
   readonly selfTest?: 'auto' | 'always' | 'never';
   /**
-   * What weight matrices are stored in: `f32`, `f16`, integers of 8 (`q8`) or 4 bits (`q4`; embeddings and heads 8) with
-   * an f16 scale for every 32, or `auto`: as in the files where that fits in half of the memory, as far as that is
-   * known, else `q8`, else `q4`. Default `auto`. `stats().model.weights` tells what it came to.
+   * What weight matrices are stored in: `f32`, `f16`, integers of 8 (`q8`) or 4 bits (`q4`; embeddings, heads and
+   * matrices of fewer than 2^18 elements 8) with an f16 scale for every 32, or `auto`: as in the files where that fits in
+   * half of the memory, as far as that is known, else `q8`, else `q4`. Default `auto`. `stats().model.weights` tells what
+   * it came to.
    */
   readonly weights?: WeightOption;
   /**
@@ -1146,7 +1147,8 @@ export declare interface WeightsReport {
   readonly reason: string;
   /**
    * How many matrices are in each form, and their bytes: not all in the one above, since routers, learned positions and,
-   * of integers, matrices whose rows are no multiple of 32 stay as in the file.
+   * of integers, matrices whose rows are no multiple of 32 stay as in the file, and small ones have 8 bits where others
+   * have 4.
    */
   readonly matrices: Readonly<Record<string, FormSize>>;
 }

@@ -5,13 +5,19 @@ import { bundle } from './lib/bundle.js';
 import { declarations } from './lib/declarations.js';
 import { REPOSITORY } from './lib/import_typescript.js';
 
+const NOTICE =
+  'Bundled in part and minified, with these changes: scripts/lib/bundle.js of Quern.\n';
+
 const dist = join(REPOSITORY, 'dist');
 rmSync(dist, { recursive: true, force: true });
 const packages = await bundle(REPOSITORY, dist);
 for (const [name, text] of Object.entries(await declarations(REPOSITORY))) {
   writeFileSync(join(dist, `${name}.d.ts`), text);
 }
-writeFileSync(join(dist, 'THIRD_PARTY_LICENSES.txt'), packages.map(license).join('\n'));
+writeFileSync(
+  join(dist, 'THIRD_PARTY_LICENSES.txt'),
+  [NOTICE, ...packages.map(license)].join('\n'),
+);
 
 /** @param {string} folder - of an npm package */
 function license(folder) {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { rolldown } from 'rolldown';
+import { shaderMinifier } from './minify_shaders.js';
 import { ENTRIES } from './package_entries.js';
 
 /** Peers: their users bring them. Everything else is bundled: workers and plain pages resolve no package names. */
@@ -31,7 +32,10 @@ export async function bundle(repository, folder) {
     external: EXTERNAL,
     // `use client` of the React entry is kept, since nothing is joined with it; a test looks.
     checks: { moduleLevelDirective: false },
-    plugins: [shaderText(), startedScripts(repository)],
+    // What the chunks below ask for.
+    preserveEntrySignatures: 'allow-extension',
+    treeshake: { propertyReadSideEffects: false, unknownGlobalSideEffects: false },
+    plugins: [shaderText(repository), withoutUnused(), startedScripts(repository)],
   });
   try {
     const { output } = await build.write({
@@ -39,6 +43,11 @@ export async function bundle(repository, folder) {
       format: 'esm',
       minify: true,
       sourcemap: true,
+      comments: { annotation: false },
+      codeSplitting: {
+        includeDependenciesRecursively: false,
+        groups: [chunks(repository)],
+      },
       entryFileNames: '[name].js',
       // Beside the entries: they start scripts by addresses relative to their own.
       chunkFileNames: '[name].js',
@@ -51,17 +60,9 @@ export async function bundle(repository, folder) {
   }
 }
 
-/**
- * WGSL without its comments. Lines stay where they are, for the compiler's messages; `//!` lines are not comments.
- *
- * @param {string} source
- */
-export function stripShader(source) {
-  return source.replaceAll(/ *\/\/(?!!).*$/gm, '');
-}
-
-/** `import text from './NAME.wgsl?raw'`. */
-function shaderText() {
+/** `import text from './NAME.wgsl?raw'`. @param {string} repository */
+function shaderText(repository) {
+  const minify = shaderMinifier(repository);
   return {
     name: 'quern:shader-text',
     /** @param {string} id @param {string | undefined} importer */
@@ -72,7 +73,7 @@ function shaderText() {
     async load(id) {
       if (!id.endsWith('.wgsl?raw')) return null;
       const source = await readFile(id.slice(0, -'?raw'.length), 'utf8');
-      return { code: `export default ${JSON.stringify(stripShader(source))}`, moduleType: 'js' };
+      return { code: `export default ${JSON.stringify(minify(source))}`, moduleType: 'js' };
     },
   };
 }
@@ -99,6 +100,100 @@ function startedScripts(repository) {
         },
       );
       return { code: named, map: null };
+    },
+  };
+}
+
+/** What is needed together, and loaded together: modules, and all that these import. */
+const LOADED = {
+  base: ['util/errors', 'util/objects', 'util/or_abort', 'engine/stream', 'engine/conversation'],
+  sources: ['weights/sources/resolve'],
+  port: ['worker/post', 'worker/remote_engine', 'worker/remote_encoder', 'worker/remote_seq2seq'],
+  engine: ['engine/engine', 'models/decoders'],
+  encoder: ['engine/encoder', 'models/encoders'],
+  seq2seq: ['engine/seq2seq', 'models/encoder_decoders'],
+};
+
+/**
+ * Puts modules into few chunks: left alone, the bundler makes one for every set of entries, many of them small, and
+ * each is compressed apart. A chunk imports only those above it:
+ *
+ *     base ── sources ─┬─ port
+ *                      └─ shaders, core ─┬─ encoder
+ *                                        └─ engine ── seq2seq
+ *
+ * @param {string} repository
+ */
+function chunks(repository) {
+  /** @type {Readonly<Record<keyof typeof LOADED, ReadonlySet<string>>> | undefined} */
+  let reached;
+  return {
+    debugName: 'chunks',
+    /** @param {string} id @param {import('rolldown').ChunkingContext} context */
+    name(id, context) {
+      reached ??= reach(repository, context);
+      const { base, sources, port, engine, encoder, seq2seq } = reached;
+      const isLocal = engine.has(id) || encoder.has(id) || seq2seq.has(id);
+      if (id.endsWith('.wgsl?raw')) return isLocal ? 'shaders' : null;
+      if (base.has(id)) return 'base';
+      if (sources.has(id)) return 'sources';
+      if (encoder.has(id)) return engine.has(id) || seq2seq.has(id) ? 'core' : 'encoder';
+      if (engine.has(id)) return 'engine';
+      if (seq2seq.has(id)) return 'seq2seq';
+      return port.has(id) ? 'port' : null;
+    },
+  };
+}
+
+/**
+ * The ids of the modules that {@link LOADED} speaks of.
+ *
+ * @param {string} repository
+ * @param {import('rolldown').ChunkingContext} context
+ */
+function reach(repository, context) {
+  return Object.fromEntries(
+    Object.entries(LOADED).map(([name, roots]) => {
+      const ids = new Set(roots.map((root) => join(repository, 'src', `${root}.ts`)));
+      for (const id of ids) {
+        const module = context.getModuleInfo(id);
+        if (module === null) throw new Error(`${id}: no such module, expected one for ${name}.js`);
+        for (const next of module.importedIds) ids.add(next);
+      }
+      return [name, ids];
+    }),
+  );
+}
+
+/**
+ * What no bundler can see is unused, by package: the code, and what is put in its place.
+ *
+ * @type {readonly (readonly [name: string, code: RegExp, replacement: string])[]}
+ */
+const UNUSED = [
+  // Prints a template, a method of the class that renders it.
+  ['jinja', /\n  format\(options\) \{[^}]*\}/, ''],
+  // `createTokenizer` says that there is none: src/tokenizer/post_processor.ts does it.
+  [
+    'tokenizers',
+    /(?<=\nfunction create_post_processor\(config\) \{\n)[^]*?(?=\n\}\n)/,
+    '  return null;',
+  ],
+];
+
+/** Leaves out {@link UNUSED}, and what only that needs. */
+function withoutUnused() {
+  return {
+    name: 'quern:without-unused',
+    /** @param {string} code @param {string} id */
+    transform(code, id) {
+      const found = UNUSED.find(([name]) => id.includes(`/@huggingface/${name}/`));
+      if (found === undefined) return null;
+      const [, pattern, replacement] = found;
+      if (!pattern.test(code)) throw new Error(`${id}: found no ${pattern}, which is left out`);
+      // As many lines as before, for the source map.
+      const shorter = code.replace(pattern, (cut) => replacement + cut.replaceAll(/[^\n]/g, ''));
+      return { code: shorter, map: null };
     },
   };
 }

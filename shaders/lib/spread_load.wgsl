@@ -1,4 +1,4 @@
-// Eight neighbouring vec4s of a row of x in every thread, times norm_weight if HAS_NORM. Each thread loads them all.
+// Eight neighbouring vec4s of x in every thread, times norm_weight if HAS_NORM. Each thread loads them all.
 // Contract of spread_*.wgsl: `Own` is what `load_own` loads of them in a thread, `spread` gives all eight, `own_squares` the
 // thread's share of the sum of their squares, and `all_squares` adds up the shares. The kernel declares x, norm_weight and
 // HAS_NORM.
@@ -10,11 +10,11 @@ struct Lane {
 
 alias Own = array<vec4f, 8>;
 
-// Of those from `k` of the row that starts at `row`, both in vec4s.
-fn load_own(row: u32, k: u32, lane: Lane) -> Own {
+// Of those from `k`, in vec4s.
+fn load_own(k: u32, lane: Lane) -> Own {
   var own: Own;
   for (var i = 0u; i < 8u; i++) {
-    own[i] = x[row + k + i];
+    own[i] = x[k + i];
   }
   return own;
 }
@@ -37,6 +37,6 @@ fn own_squares(own: Own, lane: Lane) -> f32 {
   return sum;
 }
 
-fn all_squares(shares: vec4f) -> vec4f {
+fn all_squares(shares: f32) -> f32 {
   return shares;
 }

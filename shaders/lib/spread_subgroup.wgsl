@@ -1,4 +1,4 @@
-// Eight neighbouring vec4s of a row of x in every thread, times norm_weight if HAS_NORM. The first eight threads of a subgroup,
+// Eight neighbouring vec4s of x in every thread, times norm_weight if HAS_NORM. The first eight threads of a subgroup,
 // which must have that many, load one each. Contract in spread_load.wgsl.
 //!enable subgroups
 
@@ -9,8 +9,8 @@ struct Lane {
 
 alias Own = vec4f;
 
-fn load_own(row: u32, k: u32, lane: Lane) -> Own {
-  return x[row + k + lane.in_subgroup % 8u];
+fn load_own(k: u32, lane: Lane) -> Own {
+  return x[k + lane.in_subgroup % 8u];
 }
 
 fn spread(own: Own, k: u32, lane: Lane) -> array<vec4f, 8> {
@@ -34,6 +34,6 @@ fn own_squares(own: Own, lane: Lane) -> f32 {
   return select(0.0, dot(own, own), lane.in_subgroup < 8u);
 }
 
-fn all_squares(shares: vec4f) -> vec4f {
+fn all_squares(shares: f32) -> f32 {
   return subgroupAdd(shares);
 }

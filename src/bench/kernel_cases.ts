@@ -5,15 +5,13 @@ import type { Recorder } from '../gpu/recorder.ts';
 import { NO_COUNTS, type DeviceTensor, type Dim, type Tensor } from '../gpu/tensor.ts';
 import {
   attention,
-  attentionTileRows,
   chooseAttention,
-  chooseSplits,
   splitLimits,
   type AttentionShape,
-  type AttentionVariant,
 } from '../kernels/attention.ts';
-import { chooseMany, manyCandidates } from '../kernels/attention_many.ts';
-import { chooseOne, oneCandidates } from '../kernels/attention_one.ts';
+import { manyCandidates } from '../kernels/attention_many.ts';
+import { oneCandidates } from '../kernels/attention_one.ts';
+import { loneStep } from '../kernels/attention_rehearsal.ts';
 import {
   kvBytesPerPage,
   kvTensorShapes,
@@ -25,6 +23,7 @@ import { isQuantized, matrixBytes, type WeightForm } from '../kernels/matrix.ts'
 import { rmsNorm } from '../kernels/rms_norm.ts';
 import { encodeSampleRow, sample, SAMPLE_ROW_WORDS } from '../kernels/sample.ts';
 import { divCeil } from '../util/arith.ts';
+import { mapValues } from '../util/objects.ts';
 import { formOf } from '../weights/forms.ts';
 import type { SyntheticWeights } from '../weights/synthetic.ts';
 
@@ -102,7 +101,9 @@ export function kernelCases(
 
 /** y = x · wᵀ */
 function matmulCase(wanted: WeightForm, { outputs, inputs }: MatrixSize, rows: number): KernelCase {
-  const form = isQuantized(wanted) ? formOf(wanted, 'inner', 'f16', inputs) : wanted;
+  // As asked for, however small.
+  const size = { rows: Infinity, cols: inputs };
+  const form = isQuantized(wanted) ? formOf(wanted, 'inner', 'f16', size) : wanted;
   const shape = { rows, cols: inputs, outputs, form, isWhole: true };
   return {
     kernel: 'matmul',
@@ -132,58 +133,32 @@ function attentionCase(
   }: { readonly keys: number; readonly queries: number; readonly kvDtype: KvDType },
 ): KernelCase {
   const pageSize = 16;
-  const pages = divCeil(keys, pageSize);
   const isDecode = queries === 1;
-  const group = heads / kvHeads;
-  const tileRows = attentionTileRows(headDim);
-  const tiles = isDecode ? 0 : divCeil(queries * group, tileRows);
-  const decodes = Number(isDecode);
-  const limits = splitLimits(facts, 1);
-  const splits = chooseSplits({ decodes, kvHeads, kvLength: keys, pageSize, ...limits });
-  const counts = {
-    tokens: queries,
-    decodes,
-    tiles,
-    splits,
-    combines: isDecode && splits > 1 ? 1 : 0,
-  };
   const cache = { kvHeads, headDim, pageSize, dtype: kvDtype };
-  const stored = kvTensorShapes(pages, cache);
   const shape = { heads, kvHeads, headDim, kv: kvDtype };
+  const limits = splitLimits(facts, 1);
+  const tableWidth = divCeil(keys, pageSize);
+  const step = loneStep(shape, { keys, queries, pageSize, tableWidth }, limits);
+  const stored = kvTensorShapes(step.pages, cache);
   return {
     kernel: 'attention',
     label: `${kvDtype} ${heads}/${kvHeads} heads of ${headDim}, ${keys} keys, ${queries} ${isDecode ? 'query' : 'queries'}`,
-    work: workOf(counts, keys, queries * keys - (queries * (queries - 1)) / 2),
+    work: workOf(step.counts, keys, queries * keys - (queries * (queries - 1)) / 2),
     variants: () => attentionVariants(facts, shape, isDecode),
-    ownBytes: kvBytesPerPage(cache) * pages,
+    ownBytes: kvBytesPerPage(cache) * step.pages,
     allocate(memory) {
-      const upload = (values: readonly number[], width: number): DeviceTensor =>
-        words(memory, [values.length / width, width], Uint32Array.from(values));
-      const flat = (length: number, of: (i: number) => number): DeviceTensor =>
-        words(
-          memory,
-          [length],
-          Uint32Array.from({ length }, (_, i) => of(i)),
-        );
-      const state = {
-        positions: flat(queries, (i) => keys - queries + i),
-        sequenceOf: flat(queries, () => 0),
-        sequences: upload([0, queries, keys, 0], 4),
-        tables: upload([...Array(pages).keys()], pages),
-        tiles: upload(
-          Array.from({ length: Math.max(1, tiles) }, (_, i) => [0, i * tileRows]).flat(),
-          2,
-        ),
-      };
+      const state = mapValues(step.state, (numbers) =>
+        words(memory, numbers.shape, Uint32Array.from(numbers.words)),
+      );
       const x = memory.random('queries', 'f32', [queries, heads * paddedHeadDim(headDim)]);
       const layer = {
         ...cache,
-        pages,
+        pages: step.pages,
         keys: memory.random('keys', stored.dtype, stored.keys),
         values: memory.random('values', stored.dtype, stored.values),
       };
       return (recorder, name) => {
-        const variant = attentionVariant(facts, shape, isDecode, name);
+        const variant = chooseAttention(facts, shape, name);
         const { maxSplits } = limits;
         const options = { heads, scale: headDim ** -0.5, variant, maxSplits };
         attention(perToken(recorder, x, queries), state, layer, options);
@@ -202,18 +177,6 @@ function attentionVariants(
   if (chosen === 'direct') return [chosen];
   const names = isDecode ? oneCandidates(facts) : manyCandidates(facts, shape);
   return [...new Set<string>([isDecode ? chosen.one : chosen.many, ...names, 'direct'])];
-}
-
-function attentionVariant(
-  facts: DeviceFacts,
-  shape: AttentionShape,
-  isDecode: boolean,
-  name: string | undefined,
-): AttentionVariant {
-  if (name === 'direct') return name;
-  const one = isDecode ? oneCandidates(facts).find((known) => known === name) : undefined;
-  const many = isDecode ? undefined : manyCandidates(facts, shape).find((known) => known === name);
-  return { one: one ?? chooseOne(facts), many: many ?? chooseMany(facts, shape) };
 }
 
 function normCase(dim: number, rows: number): KernelCase {

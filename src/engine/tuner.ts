@@ -3,13 +3,21 @@ import { recallTuning, rememberTuning } from '../gpu/adapter_record.ts';
 import type { Device } from '../gpu/device.ts';
 import { shaderHash } from '../gpu/kernel.ts';
 import { readBuffer } from '../gpu/readback.ts';
-import { Recorder, type Decision } from '../gpu/recorder.ts';
+import { Recorder, type Decision, type Rehearsed, type StateNumbers } from '../gpu/recorder.ts';
 import type { Recording } from '../gpu/recording.ts';
+import { ScratchPool } from '../gpu/scratch.ts';
 import { StateBuffer } from '../gpu/state_buffer.ts';
 import { Stopwatch } from '../gpu/stopwatch.ts';
-import { COUNT_NAMES, NO_COUNTS, type Counts, type Tensor } from '../gpu/tensor.ts';
+import {
+  COUNT_NAMES,
+  NO_COUNTS,
+  type Counts,
+  type DeviceTensor,
+  type DType,
+  type Tensor,
+} from '../gpu/tensor.ts';
 import { DeviceLimitError, RequestError, ShaderError } from '../util/errors.ts';
-import { describeValue } from '../util/objects.ts';
+import { describeValue, mapValues } from '../util/objects.ts';
 import type { TuningReport } from './api.ts';
 
 const MODES = ['auto', 'always', 'never'] as const;
@@ -35,13 +43,19 @@ const TOLERANCE = 0.02;
 const WORTHWHILE = 0.97;
 /** What candidates are given: in [-1, 1], and with a prime period, so that rows differ. */
 const WAVE = Float32Array.from({ length: 8191 }, (_, i) => Math.sin(i * 0.7));
+/**
+ * Bits of the wave that are kept for operands of other types, and that are set, so that all numbers are moderate. f16: in
+ * ±[¼, ½). u32, bytes with scales: bytes of either sign, which as f32 are in ±[2⁻⁹, 2⁻⁸).
+ */
+const NUMBER_BITS: Partial<Record<DType, readonly [kept: number, set: number]>> = {
+  f16: [0x83ff83ff, 0x34003400],
+  u32: [0x807fffff, 0x3b000000],
+};
 
 /** A candidate that is ready to run. */
-interface Rehearsal {
+interface Rehearsal extends Rehearsed {
   readonly name: string;
   readonly recording: Recording;
-  readonly inputs: readonly Tensor[];
-  readonly output: Tensor;
 }
 
 /**
@@ -131,41 +145,89 @@ export class Tuner {
   }
 }
 
-/** The fastest candidate that gives what the first gives; undefined if the time is up before. */
-async function measure(
-  device: Device,
-  stopwatch: Stopwatch,
-  { candidates, bytes, rehearsals: all }: Decision,
-  isInTime: () => boolean,
-): Promise<string | undefined> {
-  const state = new StateBuffer(device, { counts: { dtype: 'u32', shape: [COUNT_NAMES.length] } });
-  const prepare = async (name: string): Promise<Rehearsal | undefined> => {
-    const recorder = new Recorder(device, state.regions.counts.tensor);
+/** Memory of rehearsals, freed when they have been measured. */
+class Stage {
+  readonly counts: StateBuffer<'counts'>;
+  readonly #device: Device;
+  readonly #scratch: ScratchPool;
+  readonly #held: StateBuffer<string>[] = [];
+
+  constructor(device: Device) {
+    this.#device = device;
+    this.#scratch = new ScratchPool(device);
+    this.counts = new StateBuffer(device, {
+      counts: { dtype: 'u32', shape: [COUNT_NAMES.length] },
+    });
+  }
+
+  /**
+   * Records a decision in one of its ways, so often that it reads `ROTATED_BYTES`.
+   *
+   * @returns undefined if it cannot be done here
+   */
+  async prepare({ bytes, rehearsals }: Decision, name: string): Promise<Rehearsal | undefined> {
+    const recorder = new Recorder(this.#device, this.counts.regions.counts.tensor);
     try {
-      const [first, ...others] = all.slice(0, Math.max(1, Math.ceil(ROTATED_BYTES / bytes)));
+      const times = Math.max(1, Math.ceil(ROTATED_BYTES / bytes));
+      // The other layers' weights and keys push this one's out of the caches, as in a step.
+      const all = rehearsals
+        .slice(0, times)
+        .map((rehearse) => rehearse(recorder, name, (numbers) => this.#hold(numbers)));
+      const [first] = all;
       if (first === undefined) return undefined;
-      const { inputs, output } = first(recorder, name);
-      // The other layers' weights push this one's out of the caches, as in a step.
-      for (const other of others) other(recorder, name);
-      for (const [i, input] of inputs.entries()) recorder.keep(`${i}`, input);
-      recorder.keep('output', output);
-      return { name, inputs, output, recording: await recorder.finish() };
+      for (const [i, input] of first.inputs.entries()) recorder.keep(`${i}`, input);
+      recorder.keep('output', first.output);
+      for (const [i, { own = [] }] of all.entries()) {
+        for (const [j, input] of own.entries()) recorder.keep(`${j} of time ${i}`, input);
+      }
+      return { name, ...first, recording: await recorder.finish(this.#scratch) };
     } catch (error) {
       // What this driver does not compile, or has no room for, is none of the ways here.
       if (error instanceof ShaderError || error instanceof DeviceLimitError) return undefined;
       throw error;
     }
-  };
+  }
+
+  #hold<K extends string>(
+    numbers: Readonly<Record<K, StateNumbers>>,
+  ): Readonly<Record<K, DeviceTensor>> {
+    const fields = mapValues(numbers, ({ shape }) => ({ dtype: 'u32', shape }) as const);
+    const state = new StateBuffer<K>(this.#device, fields);
+    this.#held.push(state);
+    const tensors = mapValues(state.regions, ({ words, tensor }, name) => {
+      words.set(numbers[name].words);
+      return tensor;
+    });
+    state.uploadAll();
+    return tensors;
+  }
+
+  dispose(): void {
+    for (const state of [this.counts, ...this.#held]) state.dispose();
+    this.#scratch.dispose();
+  }
+}
+
+/** The fastest candidate that gives what the first gives; undefined if the time is up before. */
+async function measure(
+  device: Device,
+  stopwatch: Stopwatch,
+  decision: Decision,
+  isInTime: () => boolean,
+): Promise<string | undefined> {
+  const stage = new Stage(device);
   try {
     // All at once, since compiling is most of the work.
-    const prepared = await Promise.all(candidates.map(prepare));
+    const prepared = await Promise.all(
+      decision.candidates.map((name) => stage.prepare(decision, name)),
+    );
     const rehearsals = prepared.filter((rehearsal) => rehearsal !== undefined);
     const [first] = rehearsals;
     if (first === undefined) return undefined;
-    const counts = fullCounts(first.output);
-    state.regions.counts.words.set(COUNT_NAMES.map((count) => counts[count]));
-    state.upload('counts', COUNT_NAMES.length);
-    const inputs = first.inputs.map(({ sizeBytes }) => waveOf(sizeBytes / 4));
+    const { output, counts = fullCounts(output) } = first;
+    stage.counts.regions.counts.words.set(COUNT_NAMES.map((count) => counts[count]));
+    stage.counts.uploadAll();
+    const inputs = first.inputs.map(numbersFor);
 
     const times = new Map<Rehearsal, number>();
     let reference: Float32Array | undefined;
@@ -190,7 +252,7 @@ async function measure(
     }
     return fastest?.name;
   } finally {
-    state.dispose();
+    stage.dispose();
   }
 }
 
@@ -199,7 +261,7 @@ async function tryOut(
   device: Device,
   { recording, output }: Rehearsal,
   counts: Counts,
-  inputs: readonly Float32Array<ArrayBuffer>[],
+  inputs: readonly Uint32Array<ArrayBuffer>[],
 ): Promise<Float32Array> {
   for (const [i, values] of inputs.entries()) {
     const place = recording.kept(`${i}`);
@@ -217,10 +279,14 @@ async function tryOut(
   return new Float32Array(await readBuffer(device, { ...place, size }));
 }
 
-function waveOf(size: number): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(size);
-  for (let at = 0; at < size; at += WAVE.length) values.set(WAVE.subarray(0, size - at), at);
-  return values;
+function numbersFor({ dtype, sizeBytes }: Tensor): Uint32Array<ArrayBuffer> {
+  const [kept, set] = NUMBER_BITS[dtype] ?? [~0, 0];
+  const wave = new Uint32Array(WAVE.buffer).map((word) => (word & kept) | set);
+  const words = new Uint32Array(sizeBytes / 4);
+  for (let at = 0; at < words.length; at += wave.length) {
+    words.set(wave.subarray(0, words.length - at), at);
+  }
+  return words;
 }
 
 /** Counts of a step as large as what a result was recorded for. */

@@ -6,6 +6,7 @@ import { RequestError } from '../util/errors.ts';
 import { describeValue } from '../util/objects.ts';
 import {
   chooseForm,
+  SMALL_MATRIX,
   WEIGHT_OPTIONS,
   type ChosenForm,
   type FormSize,
@@ -27,6 +28,8 @@ export interface WeightSizes {
   /** Of matrices and all else. */
   readonly bytes: number;
   readonly matrices: ReadonlyMap<string, FormSize>;
+  /** How many matrices have 8 bits instead of 4 for nothing but their size. */
+  readonly small: number;
 }
 
 /** @throws {RequestError} if the option is none */
@@ -55,8 +58,13 @@ export function formDecision<Model>(
   return (facts) => {
     if (report === undefined) {
       const { form, reason } = choose(opened, option, facts);
-      const { matrices } = sizeWeights(opened, form);
-      report = { form, reason, matrices: Object.fromEntries(matrices) };
+      const { matrices, small } = sizeWeights(opened, form);
+      const but = `; ${small} matrices of fewer than ${SMALL_MATRIX} elements have 8 bits`;
+      report = {
+        form,
+        reason: small === 0 ? reason : reason + but,
+        matrices: Object.fromEntries(matrices),
+      };
     }
     return report;
   };
@@ -98,7 +106,7 @@ export function sizeWeights<Model>(
   };
   const loader = new WeightLoader(memory, checkpoint, form);
   family.load(config, new WeightScope(loader));
-  return { bytes, matrices: loader.sizes };
+  return { bytes, matrices: loader.sizes, small: loader.small };
 }
 
 /** GiB of memory, where the browser tells: Chromium only, and not every type library knows it. */

@@ -4,11 +4,12 @@ import type { Device, DeviceFacts } from './device.ts';
 import type { Bindings, GridAxis, Kernel } from './kernel.ts';
 import type { PipelineEntry } from './pipeline_cache.ts';
 import { Recording, type Dispatch } from './recording.ts';
-import { planScratch } from './scratch.ts';
+import { planScratch, type ScratchPool } from './scratch.ts';
 import type { Slots } from './shader.ts';
 import {
   COUNT_NAMES,
   sizeOf,
+  type Counts,
   type DeviceTensor,
   type DType,
   type Extent,
@@ -43,26 +44,41 @@ interface Pending {
 }
 
 /** One of several ways to do the same that a recorder was to choose from. */
-export interface Decision {
+export interface Decision<Name extends string = string> {
   /** Names of the ways, the one to take unmeasured first. */
-  readonly candidates: readonly string[];
+  readonly candidates: readonly Name[];
   /** What it costs a token, in any unit; of all times it was recorded together. The costliest is measured first. */
   readonly cost: number;
-  /** What one time reads that the next does not, such as a layer's weight. */
+  /** What one time reads that the next does not, such as a layer's weight; Infinity: one time is enough to measure. */
   readonly bytes: number;
   /** The times that it was recorded, the first {@link MOST_REHEARSALS} of them. */
   readonly rehearsals: readonly Rehearse[];
 }
 
-/**
- * Records what was to be done in one of the ways, on operands of the same sizes.
- *
- * @returns the operands that it reads, of f32 numbers, and its result
- */
-export type Rehearse = (
-  recorder: Recorder,
-  name: string,
-) => { readonly inputs: readonly Tensor[]; readonly output: Tensor };
+/** Records what was to be done in one of the ways, on operands of the same sizes. */
+export type Rehearse = (recorder: Recorder, name: string, hold: HoldState) => Rehearsed;
+
+export interface Rehearsed {
+  /** What it reads, to be filled with numbers; as u32, a cache's bytes and scales. */
+  readonly inputs: readonly Tensor[];
+  /** Those of them that no other time shares, as each layer has a cache of its own. */
+  readonly own?: readonly Tensor[];
+  /** f32 */
+  readonly output: Tensor;
+  /** Of the step that it is part of; by default one with as many rows as it has results. */
+  readonly counts?: Counts;
+}
+
+/** Numbers of step state, u32. */
+export interface StateNumbers {
+  readonly shape: readonly number[];
+  readonly words: readonly number[];
+}
+
+/** Puts numbers where kernels find step state, until the rehearsals have been measured. */
+export type HoldState = <K extends string>(
+  numbers: Readonly<Record<K, StateNumbers>>,
+) => Readonly<Record<K, DeviceTensor>>;
 
 /** First and last dispatch that use a scratch tensor: Infinity and -1 before there is one. */
 interface ScratchLife {
@@ -146,22 +162,22 @@ export class Recorder {
    *
    * @param key - what the choice depends on beside the device
    */
-  decide(key: string, decision: Decision): string {
+  decide<Name extends string>(key: string, decision: Decision<Name>): Name {
     const { decisions } = this.device;
     const { candidates, bytes, cost, rehearsals } = decision;
-    const before = decisions.get(key) ?? { cost: 0, rehearsals: [] };
+    const before = decisions.get(key) ?? { bytes: 0, cost: 0, rehearsals: [] };
     // Recordings go on being made, as for other sizes of a batch.
     const isFull = before.rehearsals.length >= MOST_REHEARSALS;
     decisions.set(key, {
       candidates,
-      bytes,
+      bytes: Math.max(before.bytes, bytes),
       cost: before.cost + cost,
       rehearsals: isFull ? before.rehearsals : [...before.rehearsals, ...rehearsals],
     });
     const tuned = this.facts.tuned.get(key);
     const [first] = candidates;
     if (first === undefined) throw new ShapeError(`recorder: ${key} has no candidates`);
-    return tuned !== undefined && candidates.includes(tuned) ? tuned : first;
+    return candidates.find((name) => name === tuned) ?? first;
   }
 
   /** The slot value with which `count()` in a shader yields this extent. */
@@ -199,10 +215,11 @@ export class Recorder {
   /**
    * Ends recording: plans scratch memory, waits for the pipelines, creates the bind groups.
    *
+   * @param scratch - where its memory comes from; by default what all recordings of the device share
    * @throws {ShaderError} if a shader does not compile
    * @throws {OutOfMemoryError} if scratch memory cannot be had
    */
-  async finish(): Promise<Recording> {
+  async finish(scratch: ScratchPool = this.device.scratch): Promise<Recording> {
     const end = this.#pending.length;
     const { placement, sizes } = planScratch(
       this.#scratch.map(({ sizeBytes, first, last, isKept }) => ({
@@ -211,7 +228,7 @@ export class Recorder {
         last: isKept ? end : last,
       })),
     );
-    const buffers = this.device.scratch.acquire(sizes);
+    const buffers = scratch.acquire(sizes);
     const place = (tensor: DeviceTensor): GPUBufferBinding => {
       const { memory, sizeBytes } = tensor;
       if (memory.kind === 'buffer') {

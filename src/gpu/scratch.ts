@@ -54,7 +54,7 @@ function bestFit(
 }
 
 /**
- * Scratch buffers shared by all recordings of a device. Steps run one after another, so two recordings may
+ * Scratch buffers shared by recordings, such as all of a device. Steps run one after another, so two recordings may
  * use the same memory; a recording that needs more gets larger buffers of its own, which later ones share.
  */
 export class ScratchPool {
@@ -82,6 +82,11 @@ export class ScratchPool {
   /** Zeroes all of it, so that a dispatch that fails to write leaves nothing that looks like a result. */
   clear(encoder: GPUCommandEncoder): void {
     for (const buffer of this.#buffers) encoder.clearBuffer(buffer);
+  }
+
+  /** Frees all of it. No recording that uses it may run any more. */
+  dispose(): void {
+    for (const buffer of this.#buffers.splice(0)) this.#device.destroyBuffer(buffer);
   }
 
   #create(size: number): GPUBuffer {

@@ -20,7 +20,8 @@ const DECLARATION = /^(const|alias) (\w+)(: (\w+))? = [^;]+;/gm;
  * appended; a slot called NAME puts a sibling file with the same contract in that place. Module-scope
  * `const NAME: T = …;` and `alias NAME = …;` declarations take their value from `slots`. Extensions that an
  * included file asks for with `//!enable name` are enabled on the first line. No line moves, so compiler
- * messages carry the line numbers of the file on disk; those of included files are found by {@link locate}.
+ * messages carry the line numbers of the file on disk; those of included files are found by {@link locate}. (The
+ * published package has shaders in a short form, see scripts/lib/minify_shaders.js: there the file's name tells.)
  *
  * @param library - path → text of the files that can be included
  * @throws {ShaderError} if an include is unknown, or a slot names nothing in the file

@@ -59,6 +59,11 @@ export class StateBuffer<K extends string> {
     this.#device.gpu.queue.writeBuffer(this.#buffer, 0, this.#mirror, 0, end);
   }
 
+  /** Sends everything to the GPU. */
+  uploadAll(): void {
+    this.#device.gpu.queue.writeBuffer(this.#buffer, 0, this.#mirror);
+  }
+
   dispose(): void {
     this.#device.destroyBuffer(this.#buffer);
   }

@@ -17,10 +17,11 @@ import {
   type AttentionFacts,
   type AttentionShape,
 } from './attention_call.ts';
-import { chooseMany, recordMany, suits, type ManyVariant } from './attention_many.ts';
-import { chooseOne, recordOne, splitLimits, type OneVariant } from './attention_one.ts';
+import { manyCandidates, recordMany, suits, type ManyVariant } from './attention_many.ts';
+import { oneCandidates, recordOne, splitLimits, type OneVariant } from './attention_one.ts';
+import { rehearseAttention, rehearsedSequence, type AttentionMode } from './attention_rehearsal.ts';
 import { pageTables, type AttentionState } from './attention_state.ts';
-import { kvLibrary, paddedHeadDim, type KvLayer } from './kv_cache.ts';
+import { kvBytesPerPage, kvLibrary, paddedHeadDim, type KvLayer } from './kv_cache.ts';
 import { isUsable } from './variants.ts';
 
 export type { AttentionShape } from './attention_call.ts';
@@ -81,10 +82,37 @@ export interface AttentionOptions {
  */
 export type AttentionVariant = 'direct' | { readonly one: OneVariant; readonly many: ManyVariant };
 
-/** The kernels for a device with these facts. */
-export function chooseAttention(facts: AttentionFacts, shape: AttentionShape): AttentionVariant {
-  if (facts.hasSlowBarriers || !isUsable(facts, 'attention_tiled')) return 'direct';
-  return { one: chooseOne(facts), many: chooseMany(facts, shape) };
+/**
+ * What a measured choice is stored under. Where a mask ends is not part of it: the work on each key that is seen is the
+ * same; nor is the number of sequences, so that none gets other results in a batch.
+ */
+export function attentionKey(shape: AttentionShape, mode: AttentionMode): string {
+  const { heads, kvHeads, headDim, kv, isBiased = false } = shape;
+  return `attention ${kv} ${heads}/${kvHeads} heads of ${headDim}${isBiased ? ' with bias' : ''}, ${mode}`;
+}
+
+/**
+ * The kernels for a device with these facts: those measured to be the fastest, else a fixed choice.
+ *
+ * @param name - of one of them that is wanted whatever was measured, if it can run
+ */
+export function chooseAttention(
+  facts: AttentionFacts,
+  shape: AttentionShape,
+  name?: string,
+): AttentionVariant {
+  if (facts.hasSlowBarriers || !isUsable(facts, 'attention_tiled') || name === 'direct') {
+    return 'direct';
+  }
+  const pick = <N extends string>(candidates: readonly N[], mode: AttentionMode): N | undefined => {
+    const tuned = facts.tuned.get(attentionKey(shape, mode));
+    const named = (wanted?: string): N | undefined => candidates.find((one) => one === wanted);
+    return named(name) ?? named(tuned) ?? candidates[0];
+  };
+  return {
+    one: pick(oneCandidates(facts), 'one query') ?? 'split',
+    many: pick(manyCandidates(facts, shape), 'many queries') ?? 'tile_1x8',
+  };
 }
 
 /**
@@ -112,7 +140,9 @@ export function attention(
 
   const { tables, width } = pageTables('attention', state);
   const { recorder } = queries;
-  const shape = { heads, kvHeads, headDim, kv: kv.dtype };
+  const isBiased = options.bias !== undefined;
+  const shape = { heads, kvHeads, headDim, kv: kv.dtype, isBiased };
+  const maxSplits = options.maxSplits ?? splitLimits(recorder.facts, sequences).maxSplits;
   const slots: Slots = {
     HEADS: heads,
     KV_HEADS: kvHeads,
@@ -129,7 +159,7 @@ export function attention(
   const out = recorder.scratch('f32', [tokens, heads * headDim]);
   const call: AttentionCall = { recorder, shape, state, kv, slots, inputs, out };
 
-  const variant = options.variant ?? chooseAttention(recorder.facts, shape);
+  const variant = options.variant ?? decide(call, width, { ...options, maxSplits });
   if (variant === 'direct') {
     recordDirect(call);
     return out;
@@ -137,13 +167,47 @@ export function attention(
   if (!suits(variant.many, headDim)) {
     throw new ShapeError(`attention: ${variant.many} has no threads for heads of ${headDim}`);
   }
-  recordOne(
-    call,
-    variant.one,
-    options.maxSplits ?? splitLimits(recorder.facts, sequences).maxSplits,
-  );
+  recordOne(call, variant.one, maxSplits);
   recordMany(call, variant.many);
   return out;
+}
+
+/** Chooses as {@link chooseAttention} does, and says how to measure what there is to choose from. */
+function decide(
+  { recorder, shape, kv, out }: AttentionCall,
+  tableWidth: number,
+  options: AttentionOptions & { readonly maxSplits: number },
+): AttentionVariant {
+  const { facts } = recorder;
+  const chosen = chooseAttention(facts, shape);
+  if (chosen === 'direct') return chosen;
+  const { maxSplits, window } = options;
+  const { pageSize } = kv;
+  const [tokens = 1] = out.shape;
+  const limits = { ...splitLimits(facts, 1), maxSplits };
+  const among = <N extends string>(mode: AttentionMode, candidates: readonly N[]): N => {
+    const sequence = rehearsedSequence(mode, shape, { pageSize, tableWidth, window });
+    const bytes = (kvBytesPerPage(kv) / pageSize) * sequence.keys;
+    return recorder.decide(attentionKey(shape, mode), {
+      candidates,
+      // Many queries read keys again and again: it does not matter whether caches hold them at first.
+      bytes: mode === 'one query' ? bytes : Infinity,
+      // As of matrices: what is recorded for many tokens counts little for each.
+      cost: bytes / Math.max(sequence.queries, capacityOf(tokens)),
+      rehearsals: [
+        (r, name, hold) =>
+          rehearseAttention(r, hold, shape, sequence, limits, (queries, state, layer) => {
+            const variant = chooseAttention(r.facts, shape, name);
+            return attention(queries, state, layer, { ...options, variant });
+          }),
+      ],
+    });
+  };
+  return {
+    // Where keys are never cut, sequences with one query have few of them: texts of one token.
+    one: maxSplits === 1 ? chosen.one : among('one query', oneCandidates(facts)),
+    many: among('many queries', manyCandidates(facts, shape)),
+  };
 }
 
 function recordDirect(call: AttentionCall): void {

@@ -15,6 +15,8 @@ export interface AttentionShape {
   readonly headDim: number;
   /** Type of the cache. */
   readonly kv: KvDType;
+  /** Whether there is a bias on the scores; default false. */
+  readonly isBiased?: boolean;
 }
 
 /** What variants are chosen by. */
@@ -27,6 +29,7 @@ export type AttentionFacts = Pick<
   | 'subgroupMinSize'
   | 'subgroupMaxSize'
   | 'dropped'
+  | 'tuned'
 >;
 
 /** One use of `attention`, checked. */

@@ -71,11 +71,6 @@ export function manyCandidates(
   return preferred.filter((name) => suits(name, headDim));
 }
 
-/** The variant for a device with these facts. */
-export function chooseMany(facts: AttentionFacts, shape: AttentionShape): ManyVariant {
-  return manyCandidates(facts, shape)[0] ?? 'tile_1x8';
-}
-
 /** Whether a variant has threads enough for heads of this size. */
 export function suits(name: ManyVariant, headDim: number): boolean {
   return attentionTileRows(headDim) / MANY_VARIANTS[name].tall >= LEAST_WIDE;

@@ -45,7 +45,7 @@ const combineKernel = defineKernel({
   bindings: { pieces: 'read', out: 'update', counts: 'uniform' },
 });
 
-/** `split` shares keys and dims among threads, for GPUs; `lanes` gives each subgroup keys of its own, for processors. */
+/** `split` shares keys and dims among the threads of a workgroup; `lanes` gives each subgroup keys of its own. */
 export const ONE_VARIANTS = ['split', 'lanes'] as const;
 export type OneVariant = (typeof ONE_VARIANTS)[number];
 
@@ -79,13 +79,8 @@ export function suitsOne(name: OneVariant, facts: Pick<DeviceFacts, SubgroupFact
 export function oneCandidates(
   facts: Pick<DeviceFacts, SubgroupFact | 'isSoftware' | 'dropped'>,
 ): readonly OneVariant[] {
-  const prefersLanes = facts.isSoftware && isUsable(facts, 'attention_lanes');
-  return prefersLanes && suitsOne('lanes', facts) ? ['lanes', 'split'] : ['split'];
-}
-
-/** The variant for a device with these facts. */
-export function chooseOne(facts: AttentionFacts): OneVariant {
-  return oneCandidates(facts)[0] ?? 'split';
+  if (!isUsable(facts, 'attention_lanes') || !suitsOne('lanes', facts)) return ['split'];
+  return facts.isSoftware ? ['lanes', 'split'] : ['split', 'lanes'];
 }
 
 /** Into how many pieces a device's kernels cut keys. */

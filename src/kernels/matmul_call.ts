@@ -118,9 +118,9 @@ export function matmulCost(call: MatmulCall): Required<Pick<Call<Bindings>, 'lab
   };
 }
 
-/** The slot ROW_COUNT. */
-export function rowsSlot({ rows }: MatmulCall): number {
-  return Recorder.rowsSlot(rows);
+/** The slots of kernels for any number of rows. */
+export function rowsSlots({ rows }: MatmulCall): Slots {
+  return { ROWS: capacityOf(rows), ROW_COUNT: Recorder.rowsSlot(rows) };
 }
 
 /** Whether rows of the weight are whole blocks of 16 bytes. */

@@ -10,6 +10,7 @@ import {
   MATMUL_OPERANDS,
   matmulBindings,
   matmulCost,
+  rowsSlots,
   type MatmulCall,
   type MatmulShape,
   type MatmulVariant,
@@ -21,9 +22,13 @@ import { blockElements, isQuantized } from './matrix.ts';
 import { reducesBySubgroup } from './variants.ts';
 
 const { x, ...OTHER_OPERANDS } = MATMUL_OPERANDS;
-const BINDINGS = { x, normWeight: 'read', ...OTHER_OPERANDS, counts: 'uniform' } as const;
+const BINDINGS = { x, normWeight: 'read', ...OTHER_OPERANDS } as const;
 
-const few = defineKernel({ name: 'matmul_few', source, bindings: BINDINGS });
+const few = defineKernel({
+  name: 'matmul_few',
+  source,
+  bindings: { ...BINDINGS, counts: 'uniform' },
+});
 const alone = defineKernel({ name: 'matmul_few_alone', source: aloneSource, bindings: BINDINGS });
 
 /** Most rows for which the kernels that read the weight once per step are used. */
@@ -47,8 +52,7 @@ export const FEW_VARIANTS: MatmulVariants = {
   few_32x8: fewVariant(32, 8),
   few_alone: {
     kernel: 'matmul_few_alone',
-    suits: (facts, shape) =>
-      isFew(facts, shape) && isQuantized(shape.form) && (shape.rows === 1 || spreads(facts)),
+    suits: (_facts, shape) => shape.rows === 1 && isQuantized(shape.form) && hasWholeBlocks(shape),
     fusesNorm: true,
     fusesGate: true,
     record: recordAlone,
@@ -72,13 +76,8 @@ export function preferFew(facts: DeviceFacts, shape: MatmulShape): readonly stri
 
 /** On a CPU what counts is the number of loads, not which threads read neighbouring words. */
 function preferSoftware({ rows, form }: MatmulShape): readonly string[] {
-  if (isQuantized(form)) return ['few_alone', 'few_8x4'];
-  return form === 'f32' && rows > 1 ? ['lanes', 'few_8x8', 'few_8x4'] : ['few_8x4', 'few_8x8'];
-}
-
-/** Whether the threads of a workgroup of `few_alone` can hand x round: loads of their own of many rows take too long to compile. */
-function spreads(facts: DeviceFacts): boolean {
-  return reducesBySubgroup(facts) && facts.subgroupMinSize >= ALONE_WORKGROUP;
+  if (rows === 1) return isQuantized(form) ? ['few_alone', 'few_8x4'] : ['few_8x4', 'few_8x8'];
+  return form === 'f32' ? ['lanes', 'few_8x8', 'few_8x4'] : ['lanes', 'few_8x4', 'few_8x8'];
 }
 
 function isFew(_facts: DeviceFacts, shape: MatmulShape): boolean {
@@ -101,6 +100,7 @@ function fewVariant(lanes: number, columns: number): MatmulVariant {
         ...matmulCost(call),
         slots: {
           ...slots,
+          ...rowsSlots(call),
           ...normSlots(call),
           WORKGROUP: workgroup,
           LANES: lanes,
@@ -116,17 +116,17 @@ function fewVariant(lanes: number, columns: number): MatmulVariant {
 }
 
 function recordAlone(call: MatmulCall): void {
-  const { recorder, rows } = call;
-  const tile = capacityOf(rows) === 1 ? 1 : SOFTWARE_TILE;
-  const { slots, grid } = quadDispatch(call, ALONE_WORKGROUP, tile);
+  const { recorder } = call;
+  const { slots, grid } = quadDispatch(call, ALONE_WORKGROUP, 1);
+  const isSpread =
+    reducesBySubgroup(recorder.facts) && recorder.facts.subgroupMinSize >= ALONE_WORKGROUP;
   recorder.dispatch(alone, {
     ...matmulCost(call),
     slots: {
       ...slots,
       ...normSlots(call),
-      TILE: tile,
       WORKGROUP: ALONE_WORKGROUP,
-      SPREAD: spreads(recorder.facts) ? 'lib/spread_subgroup.wgsl' : 'lib/spread_load.wgsl',
+      SPREAD: isSpread ? 'lib/spread_subgroup.wgsl' : 'lib/spread_load.wgsl',
     },
     bindings: normBindings(call),
     grid,

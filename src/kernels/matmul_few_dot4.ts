@@ -8,6 +8,7 @@ import {
   MATMUL_OPERANDS,
   matmulBindings,
   matmulCost,
+  rowsSlots,
   type MatmulCall,
   type MatmulVariant,
 } from './matmul_call.ts';
@@ -47,6 +48,7 @@ export function dot4Variant(lanes: number, mostRows: number): MatmulVariant {
         ...matmulCost(call),
         slots: {
           ...slots,
+          ...rowsSlots(call),
           WORKGROUP: workgroup,
           LANES: lanes,
           INTEGERS: `lib/integers_${matrix.form}.wgsl`,

@@ -2,10 +2,9 @@
 import type { DeviceFacts } from '../gpu/device.ts';
 import { groupsOf, type GridAxis } from '../gpu/kernel.ts';
 import type { Slots } from '../gpu/shader.ts';
-import { capacityOf } from '../gpu/tensor.ts';
 import { divCeil } from '../util/arith.ts';
 import { activationSlot } from './activation.ts';
-import { matmulSlots, rowsSlot, type MatmulCall } from './matmul_call.ts';
+import { matmulSlots, type MatmulCall } from './matmul_call.ts';
 import { blockElements } from './matrix.ts';
 import { blockLibrary, reducesBySubgroup } from './variants.ts';
 
@@ -40,8 +39,6 @@ export function quadDispatch(
       ...matmulSlots(call),
       ...(gate && { GATED: true, ACTIVATION: activationSlot(gate) }),
       ROW_BLOCKS: matrix.cols / blockElements(matrix.form),
-      ROWS: capacityOf(rows),
-      ROW_COUNT: rowsSlot(call),
       ACROSS: across,
       BLOCK: blockLibrary(matrix.form),
     },

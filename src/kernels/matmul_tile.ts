@@ -14,6 +14,7 @@ import {
   matmulBindings,
   matmulCost,
   matmulSlots,
+  rowsSlots,
   type MatmulCall,
   type MatmulShape,
   type MatmulVariant,
@@ -98,7 +99,14 @@ export const TILE_VARIANTS: MatmulVariants = {
       const { slots, grid } = quadDispatch(call, MATRIX_SIDE / 4, MATRIX_SIDE);
       call.recorder.dispatch(matrix, {
         ...matmulCost(call),
-        slots: { ...slots, SUBGROUP: subgroupMaxSize, SIZE_M: m, SIZE_N: n, SIZE_K: k },
+        slots: {
+          ...slots,
+          ...rowsSlots(call),
+          SUBGROUP: subgroupMaxSize,
+          SIZE_M: m,
+          SIZE_N: n,
+          SIZE_K: k,
+        },
         bindings: matmulBindings(call),
         grid,
       });
@@ -142,7 +150,7 @@ function recordDirect(
   const { slots, grid } = quadDispatch(call, workgroup, bundles.BUNDLES * bundles.BUNDLE);
   call.recorder.dispatch(direct, {
     ...matmulCost(call),
-    slots: { ...slots, ...bundles, WORKGROUP: workgroup },
+    slots: { ...slots, ...rowsSlots(call), ...bundles, WORKGROUP: workgroup },
     bindings: matmulBindings(call),
     grid,
   });
@@ -197,7 +205,15 @@ function tileDispatch(
 ): { readonly slots: Slots; readonly grid: ReturnType<typeof quadDispatch>['grid'] } {
   const { slots, grid } = quadDispatch(call, x * wide, 4 * y * high);
   return {
-    slots: { ...slots, THREADS_X: x, THREADS_Y: y, HIGH: high, WIDE: wide, SLAB4: slab4 },
+    slots: {
+      ...slots,
+      ...rowsSlots(call),
+      THREADS_X: x,
+      THREADS_Y: y,
+      HIGH: high,
+      WIDE: wide,
+      SLAB4: slab4,
+    },
     grid,
   };
 }

@@ -1,5 +1,5 @@
 /** In which form a model's matrices are stored on the GPU. @module */
-import { isQuantized, QUANT_GROUP, type WeightForm } from '../kernels/matrix.ts';
+import { isQuantized, QUANT_GROUP, type Matrix, type WeightForm } from '../kernels/matrix.ts';
 
 /** What a caller may ask for. */
 export type WeightOption = 'auto' | 'f32' | 'f16' | 'q8' | 'q4';
@@ -15,8 +15,14 @@ export type WeightChoice = 'stored' | Exclude<WeightOption, 'auto'>;
 export type MatrixRole = 'inner' | 'end' | 'exact';
 
 /**
- * The form of one matrix. Embeddings and heads have at least 8 bits; a matrix whose rows are no multiple of
- * {@link QUANT_GROUP} and those that must be exact stay as they are.
+ * A matrix of fewer elements has 8 bits instead of 4. These are 128 KiB more at most, about a microsecond at 100 GB/s, and
+ * models of such matrices lose most by 4 bits (docs/performance.md, "Weight forms").
+ */
+export const SMALL_MATRIX: number = 2 ** 18;
+
+/**
+ * The form of one matrix. Embeddings, heads and matrices below {@link SMALL_MATRIX} have at least 8 bits; a matrix whose
+ * rows are no multiple of {@link QUANT_GROUP} and those that must be exact stay as they are.
  *
  * @param stored - form that holds the matrix as it is in its files
  */
@@ -24,11 +30,12 @@ export function formOf(
   choice: WeightChoice,
   role: MatrixRole,
   stored: WeightForm,
-  cols: number,
+  { rows, cols }: Pick<Matrix, 'rows' | 'cols'>,
 ): WeightForm {
   if (choice === 'stored' || role === 'exact') return stored;
   if (isQuantized(choice) && cols % QUANT_GROUP !== 0) return stored;
-  return choice === 'q4' && role === 'end' ? 'q8' : choice;
+  const needsEight = role === 'end' || rows * cols < SMALL_MATRIX;
+  return choice === 'q4' && needsEight ? 'q8' : choice;
 }
 
 /** How many matrices are in a form, and their bytes. */

@@ -68,11 +68,13 @@ export class SyntheticWeights implements WeightStore {
     return this.#options.has?.(name) ?? false;
   }
 
-  matrix(parts: readonly NamedPart[], cols: number, role: MatrixRole = 'inner'): Matrix {
+  /** @param role - without one the form is the one asked for, however small the matrix is */
+  matrix(parts: readonly NamedPart[], cols: number, role?: MatrixRole): Matrix {
     const wanted = this.#options.form;
     const stored = isQuantized(wanted) ? 'f16' : wanted;
-    const form = wanted === 'bf16' ? wanted : formOf(wanted, role, stored, cols);
     const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+    const size = { rows: role === undefined ? Infinity : rows, cols };
+    const form = wanted === 'bf16' ? wanted : formOf(wanted, role ?? 'inner', stored, size);
     const name = parts.map((part) => part.name).join(' + ');
     this.#parameters += rows * cols;
     const memory: WeightMemory = {

@@ -36,8 +36,9 @@ const CASES: readonly Case[] = [
 /** All of them for one of each kernel; for those that differ from it in a number, what that number matters for. */
 const casesOf = (variant: string): readonly Case[] => {
   if (variant === 'few_8x4') return CASES;
-  if (variant === 'few_alone' || variant === 'few_dot4_8')
-    return CASES.filter(({ form }) => isQuantized(form));
+  const quantized = CASES.filter(({ form }) => isQuantized(form));
+  if (variant === 'few_dot4_8') return quantized;
+  if (variant === 'few_alone') return quantized.map((of) => ({ ...of, rows: 1, capacity: 1 }));
   return CASES.filter(({ form, rows }) => form === 'q4' && (rows === 1 || variant === 'few_8x8'));
 };
 

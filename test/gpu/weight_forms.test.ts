@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Device } from '../../src/gpu/device.ts';
 import { readBuffer } from '../../src/gpu/readback.ts';
 import type { DeviceTensor } from '../../src/gpu/tensor.ts';
@@ -13,6 +13,11 @@ import { dequantize, quantizationErrors } from '../support/reference_quantizer.t
 import { random } from '../support/run_op.ts';
 import { safetensorsFile } from '../support/safetensors_file.ts';
 import { encodeWeights, fromF16 } from '../support/weights.ts';
+
+vi.mock(import('../../src/weights/forms.ts'), async (importOriginal) => {
+  const { inAnySize } = await import('../support/any_size.ts');
+  return inAnySize(await importOriginal());
+});
 
 const FORMS = { F32: 'f32', F16: 'f16', BF16: 'bf16' } as const;
 type Dtype = keyof typeof FORMS;

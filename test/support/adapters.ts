@@ -11,6 +11,9 @@ const CHOICES: readonly AdapterChoice[] = ['lavapipe', 'swiftshader', 'default']
  */
 export const TEST_ADAPTERS: readonly AdapterChoice[] = await chooseAdapters();
 
+/** For what is the same on every adapter. */
+export const ONE_ADAPTER: readonly AdapterChoice[] = TEST_ADAPTERS.slice(0, 1);
+
 /** Opens WebGPU on an adapter, or says why it cannot. */
 export async function openTestGpu(choice: AdapterChoice): Promise<GPU | string> {
   try {

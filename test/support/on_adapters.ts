@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, type TestContext } from 'vitest';
 import { openDevice, type Device, type OpenDeviceOptions } from '../../src/gpu/device.ts';
-import { openTestGpu, TEST_ADAPTERS } from './adapters.ts';
+import { ONE_ADAPTER, openTestGpu, TEST_ADAPTERS } from './adapters.ts';
 
 /** A device as poor as WebGPU allows. */
 const RESTRICTED: OpenDeviceOptions = {
@@ -13,17 +13,20 @@ const RESTRICTED: OpenDeviceOptions = {
  * features withheld and the default limits. Tests on an adapter that is not there are skipped with the reason.
  *
  * @param block - gets a function that yields the device; a device serves all tests of a block
+ * @param on - `full devices` leaves out the one without optional features, for tests that have nothing to do with them;
+ *   `one device` leaves out the other adapters as well, for sizes of a kernel that runs on them already
  */
 export function describeOnAdapters(
   name: string,
   block: (open: () => Promise<Device>) => void,
+  on: 'every device' | 'full devices' | 'one device' = 'every device',
 ): void {
-  for (const [i, adapter] of TEST_ADAPTERS.entries()) {
+  for (const [i, adapter] of (on === 'one device' ? ONE_ADAPTER : TEST_ADAPTERS).entries()) {
     const devices: readonly (readonly [string, OpenDeviceOptions])[] = [
       [adapter, {}],
       [`${adapter}, no optional features, default limits`, RESTRICTED],
     ];
-    for (const [label, options] of i === 0 ? devices : devices.slice(0, 1)) {
+    for (const [label, options] of devices.slice(0, i === 0 && on === 'every device' ? 2 : 1)) {
       describe(`${name} on ${label}`, () => {
         let device: Device | undefined;
         let missing: string | undefined;

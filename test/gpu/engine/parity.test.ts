@@ -8,6 +8,7 @@ import { ConfigReader } from '../../../src/models/config.ts';
 import { kindOf } from '../../../src/models/kinds.ts';
 import { openDirectory } from '../../../src/node/directory.ts';
 import { ConfigError } from '../../../src/util/errors.ts';
+import { ONE_ADAPTER } from '../../support/adapters.ts';
 import { tensorNames } from '../../support/safetensors_file.ts';
 import { testDataFolders } from '../../support/test_data.ts';
 import {
@@ -51,28 +52,29 @@ async function expectParity(folder: string, options: ParityOptions): Promise<voi
   expect(report.ok).toBe(true);
 }
 
+const TYPES = CONFORMANCE_MODELS.map(
+  (name) => readModelJson(`${CONFORMANCE}/${name}`, 'config.json')['model_type'],
+);
+/** The first model of each `model_type`, which runs everywhere; adapters do not tell the others apart. */
+const NETWORKS = CONFORMANCE_MODELS.filter((_, i) => TYPES.indexOf(TYPES[i]) === i);
+const CONFIGURATIONS = CONFORMANCE_MODELS.filter((name) => !NETWORKS.includes(name));
+
+/** Each key and value is off by up to 2^-11 of itself. */
+const IN_F16 = { kvDtype: 'f16', tolerance: 5e-3 } as const;
+
 describeOnGpus('parity', (gpu) => {
-  it.each(CONFORMANCE_MODELS)('%s', async (name) => {
+  it.each(NETWORKS)('%s', async (name) => {
     await expectParity(`${CONFORMANCE}/${name}`, { gpu: gpu() });
   });
 
-  it.each(['llama', 'mistral', 'llama-rope-dynamic'])(
-    '%s with an f16 cache continues with the same ids',
-    async (name) => {
-      // f16 has 11 bits: each key and value is off by up to 2^-11 of itself.
-      const options = { gpu: gpu(), kvDtype: 'f16', tolerance: 5e-3 } as const;
-      await expectParity(`${CONFORMANCE}/${name}`, options);
-    },
-  );
+  it('llama with an f16 cache continues with the same ids', async () => {
+    await expectParity(`${CONFORMANCE}/llama`, { gpu: gpu(), ...IN_F16 });
+  });
 
   it('llama with an 8-bit cache continues with the same ids', async () => {
     // Each key and value is off by up to 1/254 of the largest of its head.
     const options = { gpu: gpu(), kvDtype: 'q8', tolerance: 2e-2 } as const;
     await expectParity(`${CONFORMANCE}/llama`, options);
-  });
-
-  it(basename(CHAT_MODEL), async () => {
-    await expectParity(CHAT_MODEL, { gpu: gpu() });
   });
 
   it('the bundled model says what the reference says', async () => {
@@ -104,8 +106,29 @@ describeOnGpus('parity', (gpu) => {
   });
 });
 
+describeOnGpus(
+  'parity',
+  (gpu) => {
+    it.each(CONFIGURATIONS)('%s', async (name) => {
+      await expectParity(`${CONFORMANCE}/${name}`, { gpu: gpu() });
+    });
+
+    it.each(['mistral', 'llama-rope-dynamic'])(
+      '%s with an f16 cache continues with the same ids',
+      async (name) => {
+        await expectParity(`${CONFORMANCE}/${name}`, { gpu: gpu(), ...IN_F16 });
+      },
+    );
+
+    it(basename(CHAT_MODEL), async () => {
+      await expectParity(CHAT_MODEL, { gpu: gpu() });
+    });
+  },
+  ONE_ADAPTER,
+);
+
 describe('models of the test data', () => {
-  const ours: readonly string[] = CONFORMANCE_MODELS;
+  const ours: readonly string[] = [...CONFORMANCE_MODELS, basename(CHAT_MODEL)];
   const folders = testDataFolders('expected.safetensors').filter(
     (folder) => isSupported(folder) && !ours.includes(basename(folder)),
   );
@@ -115,11 +138,15 @@ describe('models of the test data', () => {
     });
     return;
   }
-  describeOnGpus('parity', (gpu) => {
-    it.each(folders)('%s', async (folder) => {
-      await expectParity(folder, { gpu: gpu() });
-    });
-  });
+  describeOnGpus(
+    'parity',
+    (gpu) => {
+      it.each(folders)('%s', async (folder) => {
+        await expectParity(folder, { gpu: gpu() });
+      });
+    },
+    ONE_ADAPTER,
+  );
 });
 
 /** Whether the engine knows the kind of model; those of families to come are not looked at. */

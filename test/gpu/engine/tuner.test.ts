@@ -35,7 +35,11 @@ describeOnGpus('tuning', (gpu) => {
         expect(tuning.status).toMatch(/complete|partial/);
         // A busy machine may not get far in two seconds.
         const keys = Object.keys(tuning.chosen);
-        for (const key of keys) expect(key).toMatch(/^matmul f32 \d+x\d+, (1|8|many) rows$/);
+        for (const key of keys) {
+          expect(key).toMatch(
+            /^matmul f32 \d+x\d+, (1|8|many) rows$|^attention f16 4\/2 heads of 16, (one query|many queries)$/,
+          );
+        }
         if (tuning.status === 'complete') expect(keys.join()).toContain(', 1 rows');
         expect(tuning.elapsedMs).toBeGreaterThan(0);
       }

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { chooseMatmul, matmulCandidates, matmulKey } from '../../../src/kernels/matmul.ts';
-import { FEW_VARIANTS, preferFew } from '../../../src/kernels/matmul_few.ts';
+import {
+  chooseMatmul,
+  MATMUL_VARIANTS,
+  matmulCandidates,
+  matmulKey,
+} from '../../../src/kernels/matmul.ts';
+import { preferFew } from '../../../src/kernels/matmul_few.ts';
 import { segmentLibrary } from '../../../src/kernels/matmul_quads.ts';
 import type { WeightForm } from '../../../src/kernels/matrix.ts';
 import { PLAIN_FACTS } from '../../support/device_facts.ts';
@@ -9,7 +14,13 @@ const shape = (rows: number, cols: number, form: WeightForm) =>
   ({ rows, cols, outputs: 100, form, isWhole: true }) as const;
 
 const GPU = { ...PLAIN_FACTS, hasSubgroups: true, subgroupMinSize: 32, hasDot4: true };
-const SOFTWARE = { ...PLAIN_FACTS, isSoftware: true, hasSubgroups: true, subgroupMinSize: 8 };
+const SOFTWARE = {
+  ...PLAIN_FACTS,
+  isSoftware: true,
+  hasSubgroups: true,
+  subgroupMinSize: 8,
+  subgroupMaxSize: 8,
+};
 
 describe('few rows', () => {
   it.each([
@@ -32,20 +43,18 @@ describe('few rows', () => {
 
   it.each([
     [1, 'f32', 'few_8x4'],
-    [8, 'f32', 'few_8x8'],
+    [8, 'f32', 'lanes'],
     [1, 'bf16', 'few_8x4'],
-    [8, 'f16', 'few_8x4'],
+    [2, 'f16', 'lanes'],
     [1, 'q8', 'few_alone'],
-    [8, 'q4', 'few_alone'],
+    [8, 'q4', 'lanes'],
   ] as const)('%i of %s on a processor: %s', (rows, form, variant) => {
     expect(chooseMatmul(SOFTWARE, shape(rows, 576, form))).toBe(variant);
   });
 
-  it('are not handed round where subgroups are too small', () => {
-    const small = { ...SOFTWARE, subgroupMinSize: 4 };
-    expect(chooseMatmul(small, shape(2, 576, 'q4'))).toBe('few_8x4');
+  it.each(['f32', 'q8'] as const)('of %s share no lanes where subgroups have no size', (form) => {
     const none = { ...SOFTWARE, hasSubgroups: false };
-    expect(chooseMatmul(none, shape(8, 576, 'q8'))).toBe('few_8x4');
+    expect(chooseMatmul(none, shape(8, 576, form))).toBe(form === 'f32' ? 'few_8x8' : 'few_8x4');
   });
 
   it('are rounded to 8 bits only where that was measured to be faster', () => {
@@ -60,7 +69,7 @@ describe('few rows', () => {
   it('are preferred by names that exist', () => {
     for (const facts of [GPU, SOFTWARE, PLAIN_FACTS]) {
       for (const name of preferFew(facts, shape(8, 4096, 'q4'))) {
-        expect(FEW_VARIANTS).toHaveProperty(name);
+        expect(MATMUL_VARIANTS).toHaveProperty(name);
       }
     }
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { chooseDisentangled } from '../../../src/kernels/disentangled_attention.ts';
 import type { DeviceFacts } from '../../../src/gpu/device.ts';
-import { chooseAttention, splitLimits } from '../../../src/kernels/attention.ts';
+import { attentionKey, chooseAttention, splitLimits } from '../../../src/kernels/attention.ts';
 import { kvBytesPerPage, kvLibrary, paddedHeadDim } from '../../../src/kernels/kv_cache.ts';
 import { chooseMatmul, matmulKey } from '../../../src/kernels/matmul.ts';
 import type { WeightForm } from '../../../src/kernels/matrix.ts';
@@ -64,6 +64,34 @@ describe('chooseAttention', () => {
     expect(choose({ ...PROCESSOR, hasSubgroups: false }, 64)).toMatchObject({ one: 'split' });
     expect(choose({ ...PROCESSOR, subgroupMaxSize: 16 }, 64)).toMatchObject({ one: 'split' });
     expect(choose({ ...PROCESSOR, hasSlowBarriers: true }, 64)).toBe('direct');
+  });
+
+  it('takes what was measured, where it can run, unless it is told which', () => {
+    const [one, many] = [attentionKey(HEADS, 'one query'), attentionKey(HEADS, 'many queries')];
+    expect([one, many]).toEqual([
+      'attention f16 8/2 heads of 64, one query',
+      'attention f16 8/2 heads of 64, many queries',
+    ]);
+    const tuned = new Map([
+      [one, 'lanes'],
+      [many, 'tile_4x4'],
+    ]);
+    expect(choose({ tuned }, 64)).toEqual({ one: 'split', many: 'tile_4x4' });
+    expect(choose({ ...PROCESSOR, isSoftware: false, tuned }, 64)).toMatchObject({ one: 'lanes' });
+    expect(choose({ ...PROCESSOR, tuned: new Map([[one, 'split']]) }, 64)).toMatchObject({
+      one: 'split',
+    });
+    expect(choose({ tuned }, 128)).toMatchObject({ many: 'tile_1x8' });
+    expect(choose({ tuned: new Map([[many, 'gone']]) }, 64)).toMatchObject({ many: 'tile_1x8' });
+    const facts = { ...PLAIN_FACTS, tuned };
+    expect(chooseAttention(facts, HEADS, 'tile_2x8')).toEqual({ one: 'split', many: 'tile_2x8' });
+    expect(chooseAttention(facts, HEADS, 'direct')).toBe('direct');
+    // Another inner loop, another choice.
+    const biased = { ...HEADS, isBiased: true };
+    expect(attentionKey(biased, 'one query')).toBe(
+      'attention f16 8/2 heads of 64 with bias, one query',
+    );
+    expect(chooseAttention(facts, biased)).toMatchObject({ many: 'tile_1x8' });
   });
 });
 

@@ -34,22 +34,22 @@ describe('chooseForm', () => {
 
 describe('formOf', () => {
   it.each([
-    ['stored', 'inner', 'bf16', 64, 'bf16'],
-    ['f32', 'inner', 'bf16', 64, 'f32'],
-    ['f16', 'end', 'f32', 5, 'f16'],
-    ['q8', 'inner', 'f32', 64, 'q8'],
-    ['q4', 'inner', 'f16', 96, 'q4'],
-    // Embeddings and heads keep 8 bits.
-    ['q4', 'end', 'f16', 96, 'q8'],
+    ['stored', 'inner', 'bf16', 9, 64, 'bf16'],
+    ['f32', 'inner', 'bf16', 9, 64, 'f32'],
+    ['f16', 'end', 'f32', 9, 5, 'f16'],
+    ['q8', 'inner', 'f32', 9, 64, 'q8'],
+    ['q4', 'inner', 'f16', 512, 512, 'q4'],
+    // What is small keeps 8 bits, and so do embeddings and heads.
+    ['q4', 'inner', 'f16', 511, 512, 'q8'],
+    ['q4', 'inner', 'f16', 1e4, 32, 'q4'],
+    ['q4', 'end', 'f16', 1e5, 96, 'q8'],
     // Rows that are no whole groups stay as they are, and so does what must be exact.
-    ['q4', 'inner', 'bf16', 48, 'bf16'],
-    ['q8', 'end', 'f16', 33, 'f16'],
-    ['q4', 'exact', 'f32', 64, 'f32'],
-    ['f32', 'exact', 'f16', 64, 'f16'],
-  ] as const)(
-    '%s of an %s matrix of %s with rows of %d: %s',
-    (choice, role, stored, cols, form) => {
-      expect(formOf(choice, role, stored, cols)).toBe(form);
-    },
-  );
+    ['q4', 'inner', 'bf16', 1e5, 48, 'bf16'],
+    ['q4', 'inner', 'bf16', 9, 48, 'bf16'],
+    ['q8', 'end', 'f16', 9, 33, 'f16'],
+    ['q4', 'exact', 'f32', 1e5, 64, 'f32'],
+    ['f32', 'exact', 'f16', 9, 64, 'f16'],
+  ] as const)('%s of an %s matrix of %s, %d x %d: %s', (choice, role, stored, rows, cols, form) => {
+    expect(formOf(choice, role, stored, { rows, cols })).toBe(form);
+  });
 });

@@ -33,6 +33,7 @@ async function scopeOf(choice: WeightChoice, binding?: number) {
   });
   const file = safetensorsFile({
     conv: tensor('F32', 4, 16, 6),
+    wide: tensor('F16', 4, 2 ** 11, 32),
     embed: tensor('F16', 10, 64),
     q: tensor('F16', 6, 64),
     k: tensor('BF16', 3, 64),
@@ -48,18 +49,22 @@ async function scopeOf(choice: WeightChoice, binding?: number) {
 describe('WeightLoader', () => {
   it('stores each matrix in the form that suits it, and counts them', async () => {
     const { loader, w, sizes } = await scopeOf('q4');
-    expect(w.matrix({ q: 6, k: 3 }, 64).form).toBe('q4');
+    expect(w.matrix({ wide: 4 }, 2 ** 16).form).toBe('q4');
+    expect(loader.small).toBe(0);
+    expect(w.matrix({ q: 6, k: 3 }, 64).form).toBe('q8');
     expect(w.as('end').matrix({ embed: 10 }, 64).form).toBe('q8');
     expect(w.as('exact').matrix({ q: 6 }, 64).form).toBe('f16');
     expect(w.matrix({ odd: 1 }, 33).form).toBe('f16');
-    expect(w.matrix({ conv: 4 }, 96).form).toBe('q4');
+    expect(w.matrix({ conv: 4 }, 96).form).toBe('q8');
+    expect(loader.small).toBe(2);
     expect(Object.fromEntries(loader.sizes)).toEqual({
-      q4: { count: 2, bytes: 9 * 36 + 4 * 54 },
-      q8: { count: 1, bytes: 10 * 68 },
+      q4: { count: 1, bytes: 2 ** 17 + 2 ** 14 },
+      q8: { count: 3, bytes: 9 * 68 + 10 * 68 + 4 * 102 },
       f16: { count: 2, bytes: 6 * 128 + 66 },
     });
     // Elements, then scales; each of whole words.
-    expect(sizes).toEqual([9 * 32, 9 * 4, 10 * 64, 10 * 4, 6 * 128, 68, 4 * 48, 4 * 6]);
+    const small = [9 * 64, 9 * 4, 10 * 64, 10 * 4, 6 * 128, 68, 4 * 96, 4 * 6];
+    expect(sizes).toEqual([2 ** 17, 2 ** 14, ...small]);
   });
 
   it('keeps f32 where f16 would begin within a word', async () => {
