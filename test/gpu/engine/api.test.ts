@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ChatCompletionParams, CompletionParams } from '../../../src/engine/openai.ts';
 import { Engine } from '../../../src/index.ts';
 import { openDirectory } from '../../../src/node/directory.ts';
-import { TEST_ADAPTERS } from '../../support/adapters.ts';
+import { ONE_ADAPTER } from '../../support/adapters.ts';
 import { CHAT_MODEL } from '../../support/model_files.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 
@@ -358,5 +358,5 @@ describeOnGpus(
       });
     });
   },
-  TEST_ADAPTERS.slice(0, 1),
+  ONE_ADAPTER,
 );

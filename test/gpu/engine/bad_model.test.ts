@@ -9,7 +9,7 @@ import {
   WeightFileError,
 } from '../../../src/util/errors.ts';
 import type { ModelSource } from '../../../src/weights/source.ts';
-import { TEST_ADAPTERS } from '../../support/adapters.ts';
+import { ONE_ADAPTER } from '../../support/adapters.ts';
 import { captureDevices } from '../../support/capture_devices.ts';
 import { CONFORMANCE, readModelFiles, readModelJson } from '../../support/model_files.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
@@ -286,5 +286,5 @@ describeOnGpus(
       await engine.dispose();
     });
   },
-  TEST_ADAPTERS.slice(0, 1),
+  ONE_ADAPTER,
 );

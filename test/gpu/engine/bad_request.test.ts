@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ChatCompletionParams, CompletionParams } from '../../../src/engine/openai.ts';
 import { Engine } from '../../../src/index.ts';
 import { RequestError, TokenizerError } from '../../../src/util/errors.ts';
-import { TEST_ADAPTERS } from '../../support/adapters.ts';
+import { ONE_ADAPTER } from '../../support/adapters.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 import { tinyModel } from '../../support/tiny_model.ts';
 
@@ -152,5 +152,5 @@ describeOnGpus(
       });
     });
   },
-  TEST_ADAPTERS.slice(0, 1),
+  ONE_ADAPTER,
 );

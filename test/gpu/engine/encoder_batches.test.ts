@@ -6,7 +6,7 @@ import { Device, openDevice, type DeviceFacts } from '../../../src/gpu/device.ts
 import { embedding } from '../../../src/kernels/embedding.ts';
 import { matmul } from '../../../src/kernels/matmul.ts';
 import type { EncoderModel } from '../../../src/models/family.ts';
-import { TEST_ADAPTERS } from '../../support/adapters.ts';
+import { ONE_ADAPTER } from '../../support/adapters.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 
 const VOCAB = 1000;
@@ -90,5 +90,5 @@ describeOnGpus(
       await queue.dispose();
     });
   },
-  TEST_ADAPTERS.slice(0, 1),
+  ONE_ADAPTER,
 );

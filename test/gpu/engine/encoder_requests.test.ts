@@ -10,7 +10,7 @@ import {
 } from '../../../src/util/errors.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 import { tinyEncoder } from '../../support/tiny_encoder.ts';
-import { TEST_ADAPTERS } from '../../support/adapters.ts';
+import { ONE_ADAPTER } from '../../support/adapters.ts';
 
 describeOnGpus(
   'an encoder',
@@ -176,5 +176,5 @@ describeOnGpus(
       await expect(loading).rejects.toThrow(ConfigError);
     });
   },
-  TEST_ADAPTERS.slice(0, 1),
+  ONE_ADAPTER,
 );

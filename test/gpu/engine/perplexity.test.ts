@@ -6,7 +6,7 @@ import { openModel } from '../../../src/engine/model.ts';
 import { DECODERS } from '../../../src/models/decoders.ts';
 import { openDirectory } from '../../../src/node/directory.ts';
 import type { WeightChoice } from '../../../src/weights/forms.ts';
-import { TEST_ADAPTERS } from '../../support/adapters.ts';
+import { ONE_ADAPTER } from '../../support/adapters.ts';
 import { CHAT_MODEL } from '../../support/model_files.ts';
 import { describeOnGpus } from '../../support/on_gpus.ts';
 import { perplexity } from '../../support/perplexity.ts';
@@ -52,7 +52,7 @@ describeOnGpus(
       3 * MINUTE,
     );
   },
-  TEST_ADAPTERS.slice(0, 1),
+  ONE_ADAPTER,
 );
 
 /** Trained models that are smaller, dim 64 and 128. */
@@ -80,6 +80,6 @@ describe('smaller models', () => {
         3 * MINUTE,
       );
     },
-    TEST_ADAPTERS.slice(0, 1),
+    ONE_ADAPTER,
   );
 });
