@@ -1098,6 +1098,11 @@ export declare interface TuningReport {
   readonly status: 'complete' | 'partial' | 'skipped';
   /** Name of the fastest variant by what it is for, such as `matmul q4 1536x576, 1 rows`; others use a fixed choice. */
   readonly chosen: Readonly<Record<string, string>>;
+  /**
+   * Milliseconds of each variant that was tried, by what it is for; only of what this engine measured, not of what was
+   * known of the adapter.
+   */
+  readonly measuredMs?: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Time spent on it by this engine, in milliseconds. */
   readonly elapsedMs: number;
 }

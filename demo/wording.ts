@@ -123,7 +123,9 @@ function describeUsage(usage: Usage): readonly string[] {
 }
 
 /** What the adapter calls itself. */
-export function adapterName(adapter: EngineStats['adapter']): string {
+export function adapterName(
+  adapter: Pick<EngineStats['adapter'], 'description' | 'vendor' | 'architecture'>,
+): string {
   const { description, vendor, architecture } = adapter;
   if (description !== '') return description;
   return [vendor, architecture].filter((word) => word !== '').join(' ') || 'an unnamed GPU';

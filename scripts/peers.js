@@ -1,12 +1,16 @@
 // `npm run peers -- ...`: measures Quern beside other engines. They are a package of their own, `peers/`, which is
 // installed here when it is first needed. Its own --help lists what it does.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { REPOSITORY, withTypeScript } from './lib/import_typescript.js';
 
 const PEERS = `${REPOSITORY}/peers`;
 
-if (!existsSync(`${PEERS}/node_modules/onnxruntime-node`)) install();
+const { dependencies } = JSON.parse(readFileSync(`${PEERS}/package.json`, 'utf8'));
+const isInstalled = Object.keys(dependencies).every((name) =>
+  existsSync(`${PEERS}/node_modules/${name}`),
+);
+if (!isInstalled) install();
 process.exitCode = await withTypeScript('peers/main.ts', ({ main }) => main(process.argv.slice(2)));
 
 /** Exactly what the lock file says, without ONNX Runtime's files for CUDA, which are fetched by a script of its own. */

@@ -41,7 +41,7 @@ export function App({ page }: { readonly page: PageState }): JSX.Element {
       <ModelDialog />
       <SettingsDialog />
       <ShortcutsDialog />
-      <DropTarget onDrop={drop} />
+      <DropTarget text="Drop the folder of a model, or its files" onDrop={drop} />
       <Toasts />
     </PageContext.Provider>
   );

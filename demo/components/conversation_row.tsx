@@ -53,7 +53,7 @@ export function ConversationRow({
   return (
     <li class={isCurrent ? 'conversation current' : 'conversation'}>
       {isRenaming.value ? (
-        <TitleField title={info.title} onFinish={finish} />
+        <TitleField label="Title of the chat" title={info.title} onFinish={finish} />
       ) : (
         <>
           <button
@@ -103,10 +103,13 @@ function Snippet({
   );
 }
 
-function TitleField({
+/** A field in the place of a title; Enter and leaving it take what it says, Escape leaves the title as it was. */
+export function TitleField({
+  label,
   title,
   onFinish,
 }: {
+  readonly label: string;
   readonly title: string;
   readonly onFinish: (title: string | undefined) => void;
 }): JSX.Element {
@@ -123,7 +126,7 @@ function TitleField({
     <input
       ref={field}
       class="field"
-      aria-label="Title of the chat"
+      aria-label={label}
       defaultValue={title}
       maxLength={200}
       onBlur={(event) => finish(event.currentTarget.value)}

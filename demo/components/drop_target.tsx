@@ -5,8 +5,11 @@ import { Icon } from './icons.tsx';
 
 /** Takes files that are dropped anywhere on the page, and says so while they hover. */
 export function DropTarget({
+  text,
   onDrop,
 }: {
+  /** What to drop. */
+  readonly text: string;
   readonly onDrop: (transfer: DataTransfer) => void;
 }): JSX.Element | null {
   const isOver = useSignal(false);
@@ -45,7 +48,7 @@ export function DropTarget({
   return (
     <div class="drop-target">
       <Icon name="folder" />
-      <p>Drop the folder of a model, or its files</p>
+      <p>{text}</p>
     </div>
   );
 }

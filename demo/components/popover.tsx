@@ -31,9 +31,16 @@ export function Popover({
     const [opener, panel] = [buttonRef.current, panelRef.current];
     if (!isOpen || opener === null || panel === null) return;
     panel.showPopover();
-    place(panel, opener.getBoundingClientRect());
+    const at = opener.getBoundingClientRect();
+    place(panel, at);
     const first = panel.querySelector<HTMLElement>('[role=menuitem]');
     (first ?? panel).focus();
+    // It would stay where it is while the page moves its button away.
+    const hide = (): void => {
+      if (opener.getBoundingClientRect().top !== at.top) panel.hidePopover();
+    };
+    addEventListener('scroll', hide, { passive: true });
+    return () => removeEventListener('scroll', hide);
   }, [isOpen]);
   function close(): void {
     panelRef.current?.hidePopover();
@@ -95,17 +102,19 @@ export interface MenuItem {
 export function Menu({
   label,
   buttonClass,
+  button = <Icon name="more" />,
   items,
 }: {
   readonly label: string;
   readonly buttonClass: string;
+  readonly button?: ComponentChildren;
   readonly items: readonly MenuItem[];
 }): JSX.Element {
   return (
     <Popover
       label={label}
       buttonClass={buttonClass}
-      button={<Icon name="more" />}
+      button={button}
       panelClass="menu"
       panelRole="menu"
     >

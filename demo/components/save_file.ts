@@ -1,6 +1,6 @@
-/** Lets the browser save a text as a file. */
-export function saveFile(name: string, text: string, type: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+/** Lets the browser save a text, or what is a blob already, as a file. */
+export function saveFile(name: string, content: string | Blob, type: string): void {
+  const url = URL.createObjectURL(new Blob([content], { type }));
   const link = document.createElement('a');
   link.href = url;
   link.download = name;
@@ -24,20 +24,27 @@ export function fileName(title: string, extension: string): string {
  * @param accept - as the attribute of that name
  * @returns its text; undefined if he picks none
  */
-export function pickText(accept: string): Promise<string | undefined> {
+export async function pickText(accept: string): Promise<string | undefined> {
+  const [file] = await pickFiles(accept, false);
+  return file?.text();
+}
+
+/** Lets the user pick files; none if he gives up. */
+export function pickFiles(accept: string, isMultiple: boolean): Promise<readonly File[]> {
   const input = document.createElement('input');
   input.type = 'file';
   input.accept = accept;
+  input.multiple = isMultiple;
   // Safari tells only of what is in the page.
   input.hidden = true;
   document.body.append(input);
   return new Promise((resolve) => {
-    const finish = (text: Promise<string> | undefined): void => {
+    const finish = (files: readonly File[]): void => {
       input.remove();
-      resolve(text);
+      resolve(files);
     };
-    input.addEventListener('change', () => finish(input.files?.[0]?.text()));
-    input.addEventListener('cancel', () => finish(undefined));
+    input.addEventListener('change', () => finish([...(input.files ?? [])]));
+    input.addEventListener('cancel', () => finish([]));
     input.click();
   });
 }

@@ -41,6 +41,14 @@ export function Sidebar({ onNewChat }: { readonly onNewChat: () => void }): JSX.
         <div class="brand">
           <Mark />
           <h1>Quern</h1>
+          <a
+            class="icon-button"
+            href="./bench.html"
+            aria-label="Benchmark of this device"
+            title="Benchmark of this device"
+          >
+            <Icon name="gauge" />
+          </a>
           <button
             id="hide-sidebar"
             type="button"

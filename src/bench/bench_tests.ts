@@ -1,3 +1,4 @@
+import type { ModelKind } from '../models/family.ts';
 import { RequestError } from '../util/errors.ts';
 
 /**
@@ -17,6 +18,23 @@ export type BenchTest =
       readonly streams: number;
     }
   | { readonly kind: 'encode'; readonly tokens: number; readonly texts: number };
+
+/** Names of what is measured unless asked otherwise: llama-bench's, and texts of 128 and 512 tokens, one and eight at once. */
+export const DEFAULT_TESTS: Readonly<Record<ModelKind, readonly string[]>> = {
+  decoder: ['pp512', 'tg128', 'tg128@d4096'],
+  encoder: ['enc128', 'enc128x8', 'enc512', 'enc512x8'],
+  seq2seq: ['enc512', 'tg128'],
+};
+
+/** What models of each kind can be asked. */
+export const KINDS_OF_TESTS: Readonly<Record<ModelKind, readonly BenchTest['kind'][]>> = {
+  decoder: ['prefill', 'decode'],
+  encoder: ['encode'],
+  seq2seq: ['encode', 'decode'],
+};
+
+/** Tokens of a prompt or text that take about as long as one decode step. */
+const TOKENS_PER_STEP = 16;
 
 /** Largest number of a name that is not a slip of the pen. */
 const MOST = 2 ** 24;
@@ -92,6 +110,18 @@ export function contextOf(test: BenchTest): number {
       return Math.max(1, test.depth) + test.tokens + 1;
     case 'encode':
       return 0;
+  }
+}
+
+/** How long one run takes about, in decode steps of one stream: good enough to tell how far a run is. */
+export function stepsOf(test: BenchTest): number {
+  switch (test.kind) {
+    case 'prefill':
+      return 1 + test.tokens / TOKENS_PER_STEP;
+    case 'decode':
+      return test.tokens * (1 + (test.streams - 1) / TOKENS_PER_STEP);
+    case 'encode':
+      return 1 + (test.tokens * test.texts) / TOKENS_PER_STEP;
   }
 }
 

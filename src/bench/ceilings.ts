@@ -11,7 +11,8 @@
  * @module
  */
 import type { Device } from '../gpu/device.ts';
-import type { Dispatch, Recording } from '../gpu/recording.ts';
+import type { RunStep } from '../engine/run_step.ts';
+import { isRun, type Dispatch, type Recording } from '../gpu/recording.ts';
 import { NO_COUNTS, type DeviceTensor } from '../gpu/tensor.ts';
 
 /** Kernels that look up single rows of a matrix. */
@@ -35,6 +36,12 @@ export function weightBytes(device: Device, recording: Recording): number {
 export function multipliedWeights(recording: Recording): number {
   const work = { counts: { ...NO_COUNTS, tokens: 1 }, kvTokens: 0, pairs: 0 };
   return recording.dispatches.reduce((sum, { cost }) => sum + cost(work).flops, 0) / 2;
+}
+
+/** Operations of a step as it was run, whatever it was for. */
+export function stepFlops({ recording, work }: RunStep): number {
+  const run = recording.dispatches.filter((dispatch) => isRun(dispatch, work.counts));
+  return run.reduce((sum, { cost }) => sum + cost(work).flops, 0);
 }
 
 /** Layers of attention in a recorded step. */

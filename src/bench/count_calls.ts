@@ -1,4 +1,5 @@
 /** Counts what an engine asks of its GPU device, by listening in on the device itself. @module */
+import { listen, watchDevices } from './watch_gpu.ts';
 
 /** Calls since counting began. */
 export interface Calls {
@@ -38,21 +39,7 @@ export function countCalls(gpu: GPU): { readonly gpu: GPU; readonly calls: Reado
     pipelines: 0,
     shaderModules: 0,
   };
-  const counting = new Proxy(gpu, {
-    get(target, key) {
-      if (key === 'requestAdapter') {
-        return async (options?: GPURequestAdapterOptions) => {
-          const adapter = await target.requestAdapter(options);
-          listen(adapter, 'requestDevice', async (device) => countDevice(await device, calls));
-          return adapter;
-        };
-      }
-      // WebGPU's methods and attributes want the object itself, not its proxy.
-      const value: unknown = Reflect.get(target, key);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
-  return { gpu: counting, calls };
+  return { gpu: watchDevices(gpu, (device) => countDevice(device, calls)), calls };
 }
 
 /** `after` minus `before`, divided by `per`. */
@@ -74,7 +61,7 @@ export function callsPer(
   };
 }
 
-function countDevice(device: unknown, calls: Calls): unknown {
+function countDevice(device: object, calls: Calls): void {
   const count =
     (name: keyof Calls) =>
     (result: unknown): unknown => {
@@ -94,20 +81,5 @@ function countDevice(device: unknown, calls: Calls): unknown {
     });
     return encoder;
   });
-  if (isObject(device)) listen(Reflect.get(device, 'queue'), 'submit', count('submits'));
-  return device;
-}
-
-/** Replaces a method of an object by one that also passes its result through `after`. */
-function listen(object: unknown, method: string, after: (result: unknown) => unknown): void {
-  if (!isObject(object)) return;
-  const original: unknown = Reflect.get(object, method);
-  if (typeof original !== 'function') return;
-  Reflect.set(object, method, (...args: readonly unknown[]) =>
-    after(Reflect.apply(original, object, args)),
-  );
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
+  listen(Reflect.get(device, 'queue'), 'submit', count('submits'));
 }

@@ -2,7 +2,7 @@ import { MEAN } from '../engine/encoder_batches.ts';
 import type { RunStep } from '../engine/run_step.ts';
 import { orAbort } from '../util/or_abort.ts';
 import type { BenchTest } from './bench_tests.ts';
-import { attentionLayers, forwardFlops, multipliedWeights } from './ceilings.ts';
+import { attentionLayers, forwardFlops, multipliedWeights, weightBytes } from './ceilings.ts';
 import { randomIds, type TestNeeds, type TestRun } from './generation_bench.ts';
 import type { EncoderSubject } from './open_model.ts';
 import type { Clock } from '../gpu/stopwatch.ts';
@@ -59,10 +59,16 @@ export class EncoderBench {
     const { tokens, texts } = sizeOf(test);
     const step = this.lastStep;
     if (step === undefined) return { tokens };
-    const weights = multipliedWeights(step.recording);
-    const layers = attentionLayers(step.recording);
-    const one = forwardFlops({ ...queue.model.kv, weights, layers }, tokens, tokens ** 2);
-    return { tokens: tokens * texts, flops: one * texts };
+    const size = {
+      ...queue.model.kv,
+      weights: multipliedWeights(step.recording),
+      layers: attentionLayers(step.recording),
+    };
+    const textsAtOnce = Math.max(1, Math.floor(this.#subject.tokenBudget / tokens));
+    const batches = Math.ceil(texts / textsAtOnce);
+    const bytes = weightBytes(queue.device, step.recording) * batches;
+    const flops = forwardFlops(size, tokens, tokens ** 2) * texts;
+    return { tokens: tokens * texts, work: { by: 'arithmetic', bytes, flops } };
   }
 }
 

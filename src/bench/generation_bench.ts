@@ -3,7 +3,13 @@ import type { RunStep } from '../engine/run_step.ts';
 import { kvBytesPerPage } from '../kernels/kv_cache.ts';
 import { orAbort } from '../util/or_abort.ts';
 import type { BenchTest } from './bench_tests.ts';
-import { attentionLayers, forwardFlops, multipliedWeights, weightBytes } from './ceilings.ts';
+import {
+  attentionLayers,
+  forwardFlops,
+  multipliedWeights,
+  stepFlops,
+  weightBytes,
+} from './ceilings.ts';
 import { callsPer, type Calls } from './count_calls.ts';
 import { SHORT_INPUT, type GenerativeSubject } from './open_model.ts';
 import type { Clock } from '../gpu/stopwatch.ts';
@@ -19,14 +25,18 @@ export interface TestRun {
   readonly calls?: Calls;
 }
 
-/** What a run took from the device at the least. */
+/** What a run took from the device at the least: for a decode step, or for a whole prompt or text. */
 export interface TestNeeds {
-  /** Bytes of weights and of keys and values that a step must read. */
-  readonly bytes?: number;
-  /** Tokens of such a step. */
+  /** Tokens of that. */
   readonly tokens: number;
-  /** Operations of all of a prompt or text. */
-  readonly flops?: number;
+  /** Absent where it is not one kind of step. */
+  readonly work?: {
+    /** What there is more of, which its time is held against. */
+    readonly by: 'bandwidth' | 'arithmetic';
+    /** Of weights, and of keys and values. */
+    readonly bytes: number;
+    readonly flops: number;
+  };
 }
 
 interface Reply {
@@ -79,19 +89,26 @@ export class GenerationBench {
     const step = runner.lastStep;
     if (step === undefined || test.kind === 'encode') return { tokens: test.tokens };
     const { kv } = decoder;
+    const { pageSize, kvDtype, tokenBudget } = limits;
+    const kvBytes = (kvBytesPerPage({ ...kv, pageSize, dtype: kvDtype }) * kv.layers) / pageSize;
+    const weights = weightBytes(device, step.recording);
     if (test.kind === 'decode') {
-      const { pageSize, kvDtype } = limits;
-      const perToken = (kvBytesPerPage({ ...kv, pageSize, dtype: kvDtype }) * kv.layers) / pageSize;
+      const { streams } = test;
       const own = Math.min(test.depth + test.tokens / 2, kv.window ?? Infinity);
       const length = own + (encoder === undefined ? 0 : SHORT_INPUT);
-      const kvBytes = perToken * length * test.streams;
-      return { tokens: test.streams, bytes: weightBytes(device, step.recording) + kvBytes };
+      const flops = (stepFlops(step) * streams) / Math.max(1, step.work.counts.tokens);
+      const bytes = weights + kvBytes * length * streams;
+      return { tokens: streams, work: { by: 'bandwidth', bytes, flops } };
     }
     const { tokens, depth } = test;
-    const weights = multipliedWeights(step.recording);
-    const layers = attentionLayers(step.recording);
-    const pairs = tokens * depth + (tokens * (tokens + 1)) / 2;
-    return { tokens, flops: forwardFlops({ ...kv, weights, layers }, tokens, pairs) };
+    const size = {
+      ...kv,
+      weights: multipliedWeights(step.recording),
+      layers: attentionLayers(step.recording),
+    };
+    const flops = forwardFlops(size, tokens, tokens * depth + (tokens * (tokens + 1)) / 2);
+    const bytes = weights * Math.ceil(tokens / tokenBudget) + kvBytes * (depth + tokens);
+    return { tokens, work: { by: 'arithmetic', bytes, flops } };
   }
 
   async #prefill(tokens: number, depth: number): Promise<TestRun> {

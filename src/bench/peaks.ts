@@ -1,4 +1,5 @@
 import type { Device } from '../gpu/device.ts';
+import { workDone } from '../gpu/prompt.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import type { Recording } from '../gpu/recording.ts';
@@ -33,88 +34,152 @@ const SOFTWARE = { readBytes: 2 ** 27, readThreads: 2 ** 12, fmaThreads: 2 ** 12
 const DISPATCHES = 1000;
 const ROUND_TRIPS = 20;
 
+/** How ceilings are measured. */
+export interface PeakOptions {
+  /** Measurements of each, after one that warms up; default 5. */
+  readonly repetitions?: number;
+  /** Least time of one measurement, default 50. */
+  readonly leastMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Measures the ceilings of a device in a few seconds.
  *
- * @param repetitions - measurements of each, after one that warms up
  * @throws {OutOfMemoryError} if there is no memory for the buffer that is read
  * @throws `signal.reason` when aborted
  */
 export async function measurePeaks(
   device: Device,
   clock: Clock,
-  options: {
-    readonly repetitions?: number;
-    readonly leastMs?: number;
-    readonly signal?: AbortSignal | undefined;
-  } = {},
+  options: PeakOptions = {},
 ): Promise<Peaks> {
-  const { repetitions = 5, leastMs = 50, signal } = options;
-  const plan = device.facts.isSoftware ? SOFTWARE : HARDWARE;
-  const { maxStorageBufferBindingSize } = device.facts.limits;
-  const whole = 64 * plan.readThreads;
-  const most = Math.min(plan.readBytes, maxStorageBufferBindingSize);
-  const readBytes = Math.floor(most / whole) * whole;
+  const rates = await RateBench.create(device, clock, options);
+  try {
+    return {
+      readGigabytesPerSecond: await rates.read(),
+      readBytes: rates.readBytes,
+      f32GigaflopsPerSecond: await rates.multiply('f32'),
+      ...(device.facts.hasF16 && { f16GigaflopsPerSecond: await rates.multiply('f16') }),
+      ...(await rates.dispatch(options.repetitions)),
+      roundTripUs: await rates.roundTrip(),
+    };
+  } finally {
+    rates.dispose();
+  }
+}
 
-  const state = new StateBuffer(device, {
-    counts: { dtype: 'u32', shape: [COUNT_NAMES.length] },
-    plan: { dtype: 'u32', shape: [4] },
-    out: { dtype: 'u32', shape: [4] },
-  });
-  const { counts, plan: fma, out } = state.regions;
-  fma.words[0] = plan.fmaRounds;
-  fma.floats[1] = 0.999;
-  fma.floats[2] = 0.001;
-  state.upload('out', 0);
-  const memory = new SyntheticWeights(device, { form: 'f32' });
-  const watch = await Stopwatch.create(device, clock);
-  const record = (use: (recorder: Recorder) => void): Promise<Recording> => {
-    const recorder = new Recorder(device, counts.tensor);
+/** What of the ceilings shows that a device has become slower. Errors as of {@link measurePeaks}. */
+export async function measureRates(
+  device: Device,
+  clock: Clock,
+  options: PeakOptions = {},
+): Promise<Pick<Peaks, 'readGigabytesPerSecond' | 'f32GigaflopsPerSecond'>> {
+  const rates = await RateBench.create(device, clock, options);
+  try {
+    return {
+      readGigabytesPerSecond: await rates.read(),
+      f32GigaflopsPerSecond: await rates.multiply('f32'),
+    };
+  } finally {
+    rates.dispose();
+  }
+}
+
+/** Measures the ceilings one by one; holds what they have in common. */
+class RateBench {
+  readonly #device: Device;
+  readonly #clock: Clock;
+  readonly #options: PeakOptions;
+  readonly #plan: typeof HARDWARE;
+  readonly #state: StateBuffer<'counts' | 'plan' | 'out'>;
+  readonly #watch: Stopwatch;
+
+  private constructor(device: Device, clock: Clock, options: PeakOptions, watch: Stopwatch) {
+    this.#device = device;
+    this.#clock = clock;
+    this.#options = options;
+    this.#watch = watch;
+    this.#plan = device.facts.isSoftware ? SOFTWARE : HARDWARE;
+    this.#state = new StateBuffer(device, {
+      counts: { dtype: 'u32', shape: [COUNT_NAMES.length] },
+      plan: { dtype: 'u32', shape: [4] },
+      out: { dtype: 'u32', shape: [4] },
+    });
+    const { plan } = this.#state.regions;
+    plan.words[0] = this.#plan.fmaRounds;
+    plan.floats[1] = 0.999;
+    plan.floats[2] = 0.001;
+    this.#state.upload('out', 0);
+  }
+
+  static async create(device: Device, clock: Clock, options: PeakOptions): Promise<RateBench> {
+    return new RateBench(device, clock, options, await Stopwatch.create(device, clock));
+  }
+
+  /** Bytes that {@link read} reads. */
+  get readBytes(): number {
+    const { readBytes, readThreads } = this.#plan;
+    const whole = 64 * readThreads;
+    const most = Math.min(readBytes, this.#device.facts.limits.maxStorageBufferBindingSize);
+    return Math.floor(most / whole) * whole;
+  }
+
+  /** In GB/s. */
+  async read(): Promise<Spread> {
+    const memory = new SyntheticWeights(this.#device, { form: 'f32' });
+    try {
+      const data = memory.random('bandwidth', 'f32', [this.readBytes / 4]);
+      await memory.fill();
+      return await this.#rate(this.readBytes / 1e6, (recorder) =>
+        measureRead(recorder, data, this.#plan.readThreads),
+      );
+    } finally {
+      memory.dispose();
+    }
+  }
+
+  /** In GFLOP/s. */
+  multiply(type: 'f32' | 'f16'): Promise<Spread> {
+    const size = { type, rounds: this.#plan.fmaRounds, threads: this.#plan.fmaThreads };
+    const { plan } = this.#state.regions;
+    return this.#rate(fmaFlops(size) / 1e6, (recorder) => measureFma(recorder, plan.tensor, size));
+  }
+
+  async dispatch(repetitions = 5): Promise<Pick<Peaks, 'dispatchUs' | 'encodeUs'>> {
+    const { out } = this.#state.regions;
+    const empty = await this.#record((recorder) => {
+      for (let i = 0; i < DISPATCHES; i += 1) measureEmpty(recorder, firstWord(out.tensor));
+    });
+    return timeDispatches(this.#device, empty, this.#clock, repetitions);
+  }
+
+  roundTrip(): Promise<Spread> {
+    return timeRoundTrips(this.#device, this.#state.regions.out.tensor, this.#clock);
+  }
+
+  dispose(): void {
+    this.#watch.dispose();
+    this.#state.dispose();
+  }
+
+  #record(use: (recorder: Recorder) => void): Promise<Recording> {
+    const recorder = new Recorder(this.#device, this.#state.regions.counts.tensor);
     use(recorder);
     return recorder.finish();
-  };
+  }
+
   /** Work per millisecond. */
-  const rate = async (work: number, use: (recorder: Recorder) => void): Promise<Spread> => {
-    const { dispatches } = await record(use);
+  async #rate(work: number, use: (recorder: Recorder) => void): Promise<Spread> {
+    const { repetitions = 5, leastMs = 50, signal } = this.#options;
+    const { dispatches } = await this.#record(use);
     const runs: number[] = [];
     for (let i = -1; i < repetitions; i += 1) {
       signal?.throwIfAborted();
-      const { ms } = await watch.perTime(dispatches, NO_COUNTS, leastMs);
+      const { ms } = await this.#watch.perTime(dispatches, NO_COUNTS, leastMs);
       if (i >= 0) runs.push(work / ms);
     }
     return spreadOf(runs);
-  };
-  const fmaRate = (type: 'f32' | 'f16'): Promise<Spread> => {
-    const size = { type, rounds: plan.fmaRounds, threads: plan.fmaThreads };
-    return rate(fmaFlops(size) / 1e6, (recorder) => measureFma(recorder, fma.tensor, size));
-  };
-
-  try {
-    const data = memory.random('bandwidth', 'f32', [readBytes / 4]);
-    await memory.fill();
-    const readGigabytesPerSecond = await rate(readBytes / 1e6, (recorder) =>
-      measureRead(recorder, data, plan.readThreads),
-    );
-    memory.dispose();
-    const f32GigaflopsPerSecond = await fmaRate('f32');
-    const f16 = device.facts.hasF16 && { f16GigaflopsPerSecond: await fmaRate('f16') };
-    const empty = await record((recorder) => {
-      for (let i = 0; i < DISPATCHES; i += 1) measureEmpty(recorder, firstWord(out.tensor));
-    });
-    const { dispatchUs, encodeUs } = await timeDispatches(device, empty, clock, repetitions);
-    return {
-      readGigabytesPerSecond,
-      readBytes,
-      f32GigaflopsPerSecond,
-      ...f16,
-      dispatchUs,
-      encodeUs,
-      roundTripUs: await timeRoundTrips(device, out.tensor, clock),
-    };
-  } finally {
-    watch.dispose();
-    memory.dispose();
-    state.dispose();
   }
 }
 
@@ -135,7 +200,7 @@ async function timeDispatches(
     pass.end();
     device.gpu.queue.submit([encoder.finish()]);
     const submitted = clock.now();
-    await device.gpu.queue.onSubmittedWorkDone();
+    await workDone(device.gpu.queue);
     if (i < 0) continue;
     encodes.push((submitted - begin) * each);
     dones.push((clock.now() - submitted) * each);

@@ -18,6 +18,7 @@ export interface KernelProfile {
   /** Bytes they need and operations they make at the least, in a step. */
   readonly bytes: number;
   readonly flops: number;
+  /** 0 where the clock is too coarse to tell. */
   readonly gigabytesPerSecond: number;
   readonly gigaflopsPerSecond: number;
   /** Of the measured streaming bandwidth and of the measured f32 arithmetic, 0 to 1 and more where caches help. */
@@ -41,7 +42,7 @@ export interface ProfileOptions {
   readonly repetitions: number;
   /** Least time of one measurement in milliseconds. */
   readonly leastMs: number;
-  readonly peaks?: Peaks | undefined;
+  readonly peaks?: Peaks | null | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -104,20 +105,21 @@ function describe(
   ms: Spread,
   work: Work,
   kernelsMs: number,
-  peaks: Peaks | undefined,
+  peaks: Peaks | null | undefined,
 ): KernelProfile {
   const costs = group.map(({ cost }) => cost(work));
   const bytes = costs.reduce((sum, cost) => sum + cost.bytes, 0);
   const flops = costs.reduce((sum, cost) => sum + cost.flops, 0);
-  const gigabytesPerSecond = bytes / ms.median / 1e6;
-  const gigaflopsPerSecond = flops / ms.median / 1e6;
+  // Of what a coarse clock sees no time in, nothing can be told.
+  const rate = (amount: number): number => (ms.median > 0 ? amount / ms.median / 1e6 : 0);
+  const [gigabytesPerSecond, gigaflopsPerSecond] = [rate(bytes), rate(flops)];
   const [{ name, label } = { name: '', label: '' }] = group;
   return {
     name,
     label,
     dispatches: group.length,
     ms,
-    share: ms.median / kernelsMs,
+    share: kernelsMs > 0 ? ms.median / kernelsMs : 0,
     bytes,
     flops,
     gigabytesPerSecond,

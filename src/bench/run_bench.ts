@@ -1,165 +1,250 @@
-import type { EngineStats } from '../engine/api.ts';
-import type { Device } from '../gpu/device.ts';
+import type { LoadProgress } from '../engine/api.ts';
+import type { EncoderQueue } from '../engine/encoder_queue.ts';
+import type { Generator } from '../engine/generator.ts';
 import type { Clock } from '../gpu/stopwatch.ts';
 import type { ModelKind } from '../models/family.ts';
-import { RequestError } from '../util/errors.ts';
-import { parseTest, testName, type BenchTest } from './bench_tests.ts';
+import { DeviceLostError, RequestError } from '../util/errors.ts';
+import {
+  DEFAULT_TESTS,
+  KINDS_OF_TESTS,
+  parseTest,
+  stepsOf,
+  testName,
+  type BenchTest,
+} from './bench_tests.ts';
 import { countCalls, type Calls } from './count_calls.ts';
-import { EncoderBench } from './encoder_bench.ts';
-import { GenerationBench, type TestNeeds, type TestRun } from './generation_bench.ts';
+import { countMemory, type GpuMemory } from './count_memory.ts';
+import { describeDevice } from './device_report.ts';
+import { findDoubts } from './doubts.ts';
+import { benchOf, measureTest, type MeasuredTest } from './measure_test.ts';
 import {
   openSubject,
   targetKind,
   type BenchSubject,
   type BenchTarget,
   type OpenOptions,
-  type SubjectFiles,
 } from './open_model.ts';
-import { measurePeaks, type Peaks } from './peaks.ts';
-import { profileRecording, type ProfileReport } from './profile.ts';
-import { spreadOf, type Spread } from './statistics.ts';
+import { measurePeaks, measureRates } from './peaks.ts';
+import { ProgressMeter, type OnBench } from './progress.ts';
+import { BENCH_SCHEMA, type BenchReport, type PageMemory } from './report.ts';
 
-/** Version of the form of {@link BenchReport}; another major number where what there was means something else. */
-export const BENCH_SCHEMA = 'quern-bench/1';
-
-/** What was measured of one model on one device, as plain data. */
-export interface BenchReport {
-  readonly schema: typeof BENCH_SCHEMA;
-  /** ISO 8601. */
-  readonly date: string;
-  readonly model: SubjectFiles & { readonly kind: ModelKind };
-  readonly adapter: EngineStats['adapter'];
-  readonly settings: {
-    readonly repetitions: number;
-    /** Tokens computed in one step at most. */
-    readonly tokenBudget: number;
-    readonly kvDtype?: string;
-    readonly contextLength?: number;
-  };
-  /** The ceilings of the device; null if they were not to be measured. */
-  readonly peaks: Peaks | null;
-  readonly results: readonly TestResult[];
-  /** Which kernels the model does without, and which were found to be the fastest. */
-  readonly selfTest: EngineStats['selfTest'];
-  readonly tuning: EngineStats['tuning'];
-  /** Bytes of GPU memory at the end. */
-  readonly memory: EngineStats['memory'];
-  /** What was done other than asked. */
-  readonly notes: readonly string[];
-}
-
-/** What came of one test. */
-export interface TestResult {
-  /** Its name, of what was measured in the end. */
-  readonly test: string;
-  readonly kind: BenchTest['kind'];
-  readonly tokensPerSecond: Spread;
-  /** Of encoders, and of encoder-decoders' inputs. */
-  readonly textsPerSecond?: Spread;
-  readonly firstTokenMs?: Spread;
-  /** What the device could do at most, and how much of that was reached; absent without {@link Peaks}. */
-  readonly limit?: {
-    readonly by: 'bandwidth' | 'arithmetic';
-    readonly tokensPerSecond: number;
-    /** Median over limit. */
-    readonly share: number;
-  };
-  /** Bytes of weights, keys and values that a decode step must read, and what that came to per second. */
-  readonly stepBytes?: number;
-  readonly gigabytesPerSecond?: number;
-  /** Operations of a whole prompt or text, and what that came to per second. */
-  readonly flops?: number;
-  readonly gigaflopsPerSecond?: number;
-  /** GPU calls for one more token of a single reply. */
-  readonly callsPerToken?: Calls;
-  readonly profile?: ProfileReport;
-}
-
-/** How far a run is. */
-export interface BenchProgress {
-  readonly phase: 'load' | 'peaks' | 'test' | 'profile';
-  readonly test?: string;
-  /** Repetitions done, of how many. */
-  readonly done?: number;
-  readonly of?: number;
-}
-
-export interface BenchOptions extends Omit<OpenOptions, 'gpu'> {
+export interface BenchOptions extends Omit<OpenOptions, 'gpu' | 'onProgress'> {
   readonly gpu: GPU;
   readonly clock: Clock;
-  /** Names of tests; default: those of llama-bench, and texts of 128 and 512 tokens, one and eight at once. */
+  /** Names of tests; default: {@link DEFAULT_TESTS}. */
   readonly tests?: readonly string[] | undefined;
   /** Measured runs of each test, after one that warms up; default 5. */
   readonly repetitions?: number | undefined;
-  /** Whether to measure what the device can do; default true. */
+  /** Whether to measure what the device can do, before and after the tests; default true. */
   readonly measuresPeaks?: boolean | undefined;
   /** Whether to measure each kernel after each test. */
   readonly profiles?: boolean | undefined;
-  readonly onBench?: ((progress: BenchProgress) => void) | undefined;
+  /** Whether to load the model a second time after the tests, to tell a warm load. */
+  readonly loadsAgain?: boolean | undefined;
+  readonly onBench?: OnBench | undefined;
+  /** Whether the page is hidden, or was since this was asked last: asked before and after each run. */
+  readonly isHidden?: (() => boolean) | undefined;
+  /** Memory outside of the GPU: asked after loading and after the tests. */
+  readonly pageMemory?: PageMemoryReader | undefined;
+  /** The browser, or Node with its WebGPU, for the report. */
+  readonly runtime?: string | undefined;
 }
 
-const DEFAULT_TESTS: Readonly<Record<ModelKind, readonly string[]>> = {
-  decoder: ['pp512', 'tg128', 'tg128@d4096'],
-  encoder: ['enc128', 'enc128x8', 'enc512', 'enc512x8'],
-  seq2seq: ['enc512', 'tg128'],
-};
+/** Tells what the platform knows of the page's or the process's memory. */
+export type PageMemoryReader = () => PageMemory | undefined | Promise<PageMemory | undefined>;
 
-/** What models of each kind can be asked. */
-const KINDS_OF_TESTS: Readonly<Record<ModelKind, readonly BenchTest['kind'][]>> = {
-  decoder: ['prefill', 'decode'],
-  encoder: ['encode'],
-  seq2seq: ['encode', 'decode'],
-};
-
-/** Least time of one measurement of a kernel, and of a ceiling, in milliseconds. */
+/** Costs of what is done beside the tests, in decode steps: good enough to tell how far a run is. */
+const COSTS = { load: 150, peaks: 150, profile: 150, check: 60, reload: 100 } as const;
+/** So many steps of the clock make a time that can be told to a few percent. */
+const ENOUGH_TICKS = 50;
+/** Least and most time of one measurement of a ceiling, and of a kernel, in milliseconds. */
+const PEAK_MS = 50;
 const PROFILE_MS = 20;
-const PROFILE_REPETITIONS = 3;
+const LONGEST_MS = 500;
 
 /**
  * Measures a model: loads it, runs each test once to warm up and then `repetitions` times, and frees it.
  *
  * @throws {RequestError} if a test is unknown or not for models of this kind
  * @throws {OutOfMemoryError} if the device cannot hold the model
+ * @throws {DeviceLostError} if the device is lost
  * @throws as `Engine.load`; `signal.reason` when aborted
  */
-export async function runBench(target: BenchTarget, options: BenchOptions): Promise<BenchReport> {
-  const { clock, signal, repetitions = 5, measuresPeaks = true, onBench } = options;
+export async function runBench(target: BenchTarget, wished: BenchOptions): Promise<BenchReport> {
+  const options = endingAtLoss(wished);
+  const { clock, signal, onBench, loadsAgain = false } = options;
   const kind = await targetKind(target, signal);
   const asked = testsFor(kind, options.tests);
-  onBench?.({ phase: 'load' });
-  const { gpu, calls } = countCalls(options.gpu);
-  const { subject, tests } = await openSubject(target, kind, asked, { ...options, gpu });
-  const owner = subject.kind === 'encoder' ? subject.queue : subject.generator;
+  const meter = new ProgressMeter(() => clock.now(), onBench);
+  expectSteps(meter, asked, options);
+  const { gpu: counting, calls } = countCalls(options.gpu);
+  const { gpu, memory } = countMemory(counting);
+  const load = (phase: 'load' | 'reload'): Promise<Loaded> =>
+    meter.step(phase, { phase }, async () => {
+      const beginMs = clock.now();
+      const onProgress = (load: LoadProgress): void => meter.loading(phase, load);
+      const opened = await openSubject(target, kind, asked, { ...options, gpu, onProgress });
+      return { ...opened, ms: clock.now() - beginMs };
+    });
+
+  const loaded = await load('load');
+  let report: BenchReport;
   try {
-    const { device } = owner;
-    onBench?.({ phase: 'peaks' });
-    const peaks = measuresPeaks ? await measurePeaks(device, clock, { signal }) : undefined;
-    const bench = benchOf(subject, clock, calls, signal);
-    const results: TestResult[] = [];
-    for (const test of distinct(tests))
-      results.push(await runTest(bench, device, test, peaks, options));
-    const { adapter, memory, selfTest, tuning } = subject.stats();
-    return {
-      schema: BENCH_SCHEMA,
-      date: new Date().toISOString(),
-      model: { ...subject.files, kind },
-      settings: { repetitions, ...settingsOf(subject) },
-      peaks: peaks ?? null,
-      results,
-      memory,
-      adapter,
-      selfTest,
-      tuning,
-      notes: asked.flatMap((test, i) => shorteningOf(test, tests[i])),
-    };
+    const run = { loaded, kind, asked, gpu, calls, memory, meter };
+    report = await measureLoaded(run, options);
   } finally {
-    await owner.dispose();
+    await ownerOf(loaded).dispose();
+  }
+  if (!loadsAgain) return report;
+  try {
+    const again = await load('reload');
+    await ownerOf(again).dispose();
+    return { ...report, load: { coldMs: loaded.ms, warmMs: again.ms } };
+  } catch (error) {
+    signal?.throwIfAborted();
+    // What was measured is worth more than that.
+    return { ...report, notes: [...report.notes, `loading again failed: ${String(error)}`] };
+  }
+}
+
+/** A lost device ends the run: an engine would go on with another one, and the figures would be of both. */
+function endingAtLoss(options: BenchOptions): BenchOptions {
+  const loss = new AbortController();
+  const { signal = loss.signal } = options;
+  return {
+    ...options,
+    signal: AbortSignal.any([signal, loss.signal]),
+    onRecovery({ reason }) {
+      loss.abort(
+        new DeviceLostError(`bench: the GPU was lost: ${reason}; measure again`, { reason }),
+      );
+    },
+  };
+}
+
+/** A model on the device, and how long that took. */
+interface Loaded {
+  readonly subject: BenchSubject;
+  readonly tests: readonly BenchTest[];
+  readonly ms: number;
+}
+
+/** A run whose model is there. */
+interface Run {
+  readonly loaded: Loaded;
+  readonly kind: ModelKind;
+  readonly asked: readonly BenchTest[];
+  readonly gpu: GPU;
+  readonly calls: Readonly<Calls>;
+  readonly memory: GpuMemory;
+  readonly meter: ProgressMeter;
+}
+
+async function measureLoaded(run: Run, options: BenchOptions): Promise<BenchReport> {
+  const { loaded, kind, asked, gpu, calls, memory, meter } = run;
+  const { clock, signal, repetitions = 5, measuresPeaks = true, profiles = false } = options;
+  const { subject } = loaded;
+  const { device } = ownerOf(loaded);
+  const loadPeak = memory.takePeak();
+  const afterLoad = await options.pageMemory?.();
+  const described = await describeDevice(gpu, device, clock, options.runtime);
+  const leastMs = (ms: number): number =>
+    Math.min(Math.max(ms, ENOUGH_TICKS * described.timerTickMs), LONGEST_MS);
+  const how = { repetitions: 5, leastMs: leastMs(PEAK_MS), signal };
+
+  const peaks = measuresPeaks
+    ? await meter.step('peaks', { phase: 'peaks' }, () => measurePeaks(device, clock, how))
+    : null;
+  memory.takePeak();
+  const bench = benchOf(subject, clock, calls, signal);
+  const tests = distinct(loaded.tests);
+  expectTests(meter, asked, tests, options);
+  const measured: MeasuredTest[] = [];
+  for (const test of tests) {
+    const { isHidden } = options;
+    const tickMs = described.timerTickMs;
+    const profileMs = profiles ? leastMs(PROFILE_MS) : undefined;
+    const setting = {
+      device,
+      clock,
+      signal,
+      repetitions,
+      peaks,
+      tickMs,
+      profileMs,
+      meter,
+      isHidden,
+    };
+    measured.push(await measureTest(bench, test, setting));
+  }
+  const testPeak = memory.takePeak();
+  const stats = subject.stats();
+  const afterTests = await options.pageMemory?.();
+  const peaksAfter =
+    peaks === null
+      ? undefined
+      : await meter.step('check', { phase: 'check' }, () =>
+          measureRates(device, clock, { ...how, repetitions: 3 }),
+        );
+  const results = measured.map(({ result }) => result);
+  const runs = new Map(measured.map(({ result, evidence }) => [result.test, evidence]));
+  return {
+    schema: BENCH_SCHEMA,
+    date: new Date().toISOString(),
+    model: { ...subject.files, kind },
+    adapter: stats.adapter,
+    device: described,
+    settings: { repetitions, ...settingsOf(subject) },
+    load: { coldMs: loaded.ms },
+    peaks,
+    ...(peaksAfter && { peaksAfter }),
+    results,
+    doubts: findDoubts({ device: described, peaks, peaksAfter, results, runs }),
+    selfTest: stats.selfTest,
+    tuning: stats.tuning,
+    memory: {
+      ...stats.memory,
+      peakBytes: Math.max(loadPeak, testPeak),
+      ...largerMemory(afterLoad, afterTests),
+    },
+    notes: asked.flatMap((test, i) => shorteningOf(test, loaded.tests[i])),
+  };
+}
+
+function ownerOf({ subject }: Loaded): Generator | EncoderQueue {
+  return subject.kind === 'encoder' ? subject.queue : subject.generator;
+}
+
+function expectSteps(
+  meter: ProgressMeter,
+  tests: readonly BenchTest[],
+  options: BenchOptions,
+): void {
+  const { measuresPeaks = true, loadsAgain = false } = options;
+  meter.expect('load', COSTS.load);
+  if (measuresPeaks) meter.expect('peaks', COSTS.peaks);
+  expectTests(meter, [], tests, options);
+  if (measuresPeaks) meter.expect('check', COSTS.check);
+  if (loadsAgain) meter.expect('reload', COSTS.reload);
+}
+
+/** Plans tests in place of those that were thought of before. */
+function expectTests(
+  meter: ProgressMeter,
+  before: readonly BenchTest[],
+  tests: readonly BenchTest[],
+  { repetitions = 5, profiles = false }: BenchOptions,
+): void {
+  meter.forget(before.flatMap((test) => [testName(test), `profile ${testName(test)}`]));
+  for (const test of tests) {
+    meter.expect(testName(test), stepsOf(test), repetitions + 1);
+    if (profiles) meter.expect(`profile ${testName(test)}`, COSTS.profile);
   }
 }
 
 /** Tests that the context made the same are measured once. */
-function distinct(tests: readonly BenchTest[]): Iterable<BenchTest> {
-  return new Map(tests.map((test) => [testName(test), test])).values();
+function distinct(tests: readonly BenchTest[]): readonly BenchTest[] {
+  return [...new Map(tests.map((test) => [testName(test), test])).values()];
 }
 
 /** @throws {RequestError} if a test is unknown or not for models of this kind */
@@ -173,77 +258,14 @@ function testsFor(kind: ModelKind, names: readonly string[] | undefined): readon
   );
 }
 
-async function runTest(
-  bench: SubjectBench,
-  device: Device,
-  test: BenchTest,
-  peaks: Peaks | undefined,
-  { clock, signal, repetitions = 5, profiles = false, onBench }: BenchOptions,
-): Promise<TestResult> {
-  const name = testName(test);
-  const runs: TestRun[] = [];
-  for (let i = -1; i < repetitions; i += 1) {
-    onBench?.({ phase: 'test', test: name, done: Math.max(i, 0), of: repetitions });
-    const run = await bench.run(test);
-    if (i >= 0) runs.push(run);
-  }
-  const result = describeTest(test, runs, bench.needs(test), peaks);
-  const step = bench.lastStep;
-  if (!profiles || step === undefined) return result;
-  onBench?.({ phase: 'profile', test: name });
-  const how = { clock, repetitions: PROFILE_REPETITIONS, leastMs: PROFILE_MS, peaks, signal };
-  return { ...result, profile: await profileRecording(device, step.recording, step.work, how) };
-}
-
-interface SubjectBench {
-  run(test: BenchTest): Promise<TestRun>;
-  needs(test: BenchTest): TestNeeds;
-  readonly lastStep: GenerationBench['lastStep'];
-}
-
-function benchOf(
-  subject: BenchSubject,
-  clock: Clock,
-  calls: Readonly<Calls>,
-  signal: AbortSignal | undefined,
-): SubjectBench {
-  if (subject.kind !== 'encoder') return new GenerationBench(subject, clock, calls, signal);
-  return new EncoderBench(subject, clock, signal);
-}
-
-function describeTest(
-  test: BenchTest,
-  runs: readonly TestRun[],
-  { tokens, bytes, flops }: TestNeeds,
-  peaks: Peaks | undefined,
-): TestResult {
-  const tokensPerSecond = spreadOf(runs.map((run) => (run.tokens / run.ms) * 1000));
-  const perSecond = tokensPerSecond.median / tokens;
-  const by = bytes === undefined ? 'arithmetic' : 'bandwidth';
-  const most =
-    bytes === undefined
-      ? peaks && flops && (peaks.f32GigaflopsPerSecond.median * 1e9) / flops
-      : peaks && (peaks.readGigabytesPerSecond.median * 1e9) / bytes;
-  const firstTokens = runs.flatMap(({ firstTokenMs }) => firstTokenMs ?? []);
-  const [run] = runs;
-  return {
-    test: testName(test),
-    kind: test.kind,
-    tokensPerSecond,
-    ...(test.kind === 'encode' && {
-      textsPerSecond: spreadOf(tokensPerSecond.runs.map((rate) => rate / test.tokens)),
-    }),
-    ...(firstTokens.length > 0 && { firstTokenMs: spreadOf(firstTokens) }),
-    ...(most !== undefined && {
-      limit: { by, tokensPerSecond: most * tokens, share: perSecond / most },
-    }),
-    ...(bytes !== undefined && {
-      stepBytes: bytes,
-      gigabytesPerSecond: (bytes * perSecond) / 1e9,
-    }),
-    ...(flops !== undefined && { flops, gigaflopsPerSecond: (flops * perSecond) / 1e9 }),
-    ...(run?.calls && { callsPerToken: run.calls }),
-  };
+function largerMemory(
+  a: PageMemory | undefined,
+  b: PageMemory | undefined,
+): Pick<BenchReport['memory'], 'pageBytes'> {
+  const known = [a, b].filter((memory) => memory !== undefined);
+  const [first] = known;
+  if (first === undefined) return {};
+  return { pageBytes: { peak: Math.max(...known.map(({ bytes }) => bytes)), of: first.of } };
 }
 
 function settingsOf(subject: BenchSubject): Omit<BenchReport['settings'], 'repetitions'> {

@@ -1,4 +1,4 @@
-/** Well-known models by their config.json: what is measured of a network depends on its sizes alone. @module */
+/** Well-known models, and one for tests, by their config.json: what is measured of a network depends on its sizes alone. @module */
 import { ConfigReader } from '../models/config.ts';
 import { kindOf } from '../models/kinds.ts';
 import { RequestError } from '../util/errors.ts';
@@ -24,7 +24,7 @@ const LLAMA_3_ROPE = {
   original_max_position_embeddings: 8192,
 };
 
-/** Configurations by name, as in the repositories of these models but for what no size depends on. */
+/** Configurations by name, as in the repositories of these models, but for what no size depends on. */
 export const SHAPES: Readonly<Record<string, Json>> = {
   'smollm2-135m': {
     ...LLAMA,
@@ -144,11 +144,25 @@ export const SHAPES: Readonly<Record<string, Json>> = {
     relative_attention_num_buckets: 32,
     vocab_size: 32_128,
   },
+  // Of no model: small enough to be measured in seconds by a processor.
+  tiny: {
+    ...LLAMA,
+    hidden_size: 128,
+    intermediate_size: 352,
+    max_position_embeddings: 2048,
+    num_attention_heads: 4,
+    num_hidden_layers: 2,
+    num_key_value_heads: 2,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10_000,
+    tie_word_embeddings: true,
+    vocab_size: 1024,
+  },
 };
 
 /** @throws {RequestError} if there is no shape of this name */
 export function shapeConfig(name: string): ConfigReader {
-  const json = SHAPES[name];
+  const json = Object.hasOwn(SHAPES, name) ? SHAPES[name] : undefined;
   if (json !== undefined) return new ConfigReader(json);
   throw new RequestError(
     `bench: shape is "${name}", expected one of: ${Object.keys(SHAPES).join(', ')}`,

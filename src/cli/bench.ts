@@ -1,52 +1,24 @@
-import { readFile } from 'node:fs/promises';
 import { freemem } from 'node:os';
-import { basename, dirname, resolve } from 'node:path';
-import { measurePeaks, type Peaks } from '../bench/peaks.ts';
-import type { KernelResult } from '../bench/kernel_bench.ts';
-import { targetKind, type BenchTarget } from '../bench/open_model.ts';
-import { runBench, type BenchProgress, type BenchReport } from '../bench/run_bench.ts';
-import { caseSizes, shapeConfig, SHAPES } from '../bench/shapes.ts';
-import { openDevice } from '../gpu/device.ts';
-import { WEIGHT_FORMS, type WeightForm } from '../kernels/matrix.ts';
-import { ConfigReader } from '../models/config.ts';
+import { targetKind } from '../bench/open_model.ts';
+import { BUNDLED_MODEL } from '../bench/plan.ts';
+import type { BenchProgress } from '../bench/progress.ts';
+import type { BenchReport } from '../bench/report.ts';
+import { reportsCsv } from '../bench/report_csv.ts';
+import { reportsMarkdown } from '../bench/report_markdown.ts';
+import { runBench } from '../bench/run_bench.ts';
+import { SHAPES } from '../bench/shapes.ts';
+import { WEIGHT_FORMS } from '../kernels/matrix.ts';
 import type { ModelKind } from '../models/family.ts';
 import { openGpu } from '../node/gpu.ts';
-import { ConfigError } from '../util/errors.ts';
-import { isRecord } from '../util/objects.ts';
-import { benchFacts, NODE_CLOCK, REPOSITORY, type BenchFacts } from './bench_facts.ts';
-import {
-  benchKernels,
-  countValues,
-  KERNEL_OPTIONS,
-  kernelWishes,
-  refuseOptions,
-} from './bench_kernels.ts';
-import { describeBench, describeFacts, describeKernels, describePeaks } from './bench_tables.ts';
-import { choiceValue, type Command, countValue, defineCommand, UsageError } from './command.ts';
-import {
-  adapterValue,
-  contextValues,
-  GPU_OPTIONS,
-  locateModel,
-  MODEL_HELP,
-  weightsValue,
-} from './model.ts';
-import type { Terminal } from './terminal.ts';
-
-const BUNDLED = `${REPOSITORY}weights/tinychat`;
-/** Form of made-up weights unless asked otherwise. */
-const DEFAULT_FORM: WeightForm = 'f16';
+import { benchFacts, NODE_CLOCK, nodeMemory, runtimeName, type BenchFacts } from './bench_facts.ts';
+import { countValues, KERNEL_OPTIONS, refuseOptions, runKernels } from './bench_kernels.ts';
+import { describeBench } from './bench_tables.ts';
+import { isBundled, targetOf } from './bench_target.ts';
+import { type Command, countValue, defineCommand, UsageError } from './command.ts';
+import { adapterValue, contextValues, GPU_OPTIONS, MODEL_HELP, weightsValue } from './model.ts';
 
 /** What `quern bench --json` prints: {@link BenchReport} has the measurements. */
 export type BenchOutput = BenchReport & BenchFacts;
-
-/** What `quern bench --kernels --json` prints. */
-export interface KernelsOutput extends BenchFacts {
-  readonly schema: 'quern-kernels/1';
-  readonly date: string;
-  readonly peaks: Peaks;
-  readonly kernels: readonly KernelResult[];
-}
 
 /** `quern bench`: measures one model, or single kernels, on one adapter. */
 export const benchCommand: Command = defineCommand({
@@ -67,7 +39,7 @@ multiplications and additions in registers, in f32 (FMA).
   decode  tokens/s <= streams * BW / (W + KV)   W: bytes of weights a step reads; KV: keys and values of all streams
   prefill tokens/s <= FMA * T / FLOP            FLOP = 2 * P * T + 2 * L * H * K * T^2, for encoders 4 * L * H * K * T^2
 P: weights that every token is multiplied with; L, H, K: layers, heads, size of a head. --profile runs each kernel of the
-last step by itself, over and over.`,
+last step by itself, over and over. A line "doubt" says what cannot be trusted, and why: docs/benchmarking.md.`,
   options: {
     tests: { type: 'string', value: 'LIST', help: 'e.g. pp512,tg128,tg128@d4096' },
     'prompt-tokens': { type: 'string', value: 'N', help: 'length of the default prompt test, 512' },
@@ -84,6 +56,7 @@ last step by itself, over and over.`,
     },
     repetitions: { type: 'string', value: 'N', help: 'measured repetitions, default 5' },
     profile: { type: 'boolean', help: 'also measures each kernel of every test' },
+    load: { type: 'boolean', help: 'also loads the model a second time: cold and warm' },
     shape: {
       type: 'string',
       value: 'NAME',
@@ -99,6 +72,8 @@ last step by itself, over and over.`,
     ...KERNEL_OPTIONS,
     ...GPU_OPTIONS,
     json: { type: 'boolean', help: 'print one JSON object, of a schema with a version' },
+    csv: { type: 'boolean', help: 'print a row for each test, for spreadsheets' },
+    markdown: { type: 'boolean', help: 'print tables to paste into an issue' },
   },
   examples: [
     'bench',
@@ -109,6 +84,7 @@ last step by itself, over and over.`,
   arguments: { min: 0, max: 1 },
   async run(values, [model], terminal, argv) {
     refuseOptions(values);
+    const format = formatOf(values);
     const facts = benchFacts(argv);
     const repetitions = countValue('repetitions', values.repetitions ?? '5');
     if (values.kernels !== undefined) {
@@ -125,66 +101,25 @@ last step by itself, over and over.`,
     const report = await runBench(target, {
       gpu: await openGpu(adapterValue(values.adapter)),
       clock: NODE_CLOCK,
-      ...contextValues(kvOf(values)),
+      ...contextValues(values.kv === undefined ? {} : { kv: values.kv }),
       ...(target.kind === 'files' && weightsValue(values.weights)),
       tests,
       repetitions,
       profiles: values.profile === true,
+      loadsAgain: values.load === true,
       availableBytes: freemem(),
+      pageMemory: nodeMemory,
+      runtime: runtimeName(facts),
       signal: terminal.signal,
       ...(terminal.isErrScreen && { onBench: (progress) => terminal.err(progressLine(progress)) }),
     });
     if (terminal.isErrScreen) terminal.err('\r\u001B[K');
-    const name = isBundled(model, values) ? 'weights/tinychat' : report.model.name;
+    const name = isBundled(model, values) ? BUNDLED_MODEL : report.model.name;
     const output: BenchOutput = { ...report, ...facts, model: { ...report.model, name } };
-    terminal.out(values.json === true ? `${JSON.stringify(output)}\n` : describeBench(output));
+    terminal.out(format(output));
     return 0;
   },
 });
-
-interface TargetValues {
-  readonly shape?: string;
-  readonly config?: string;
-  readonly weights?: string;
-}
-
-function isBundled(model: string | undefined, { shape, config }: TargetValues): boolean {
-  return model === undefined && shape === undefined && config === undefined;
-}
-
-async function targetOf(
-  model: string | undefined,
-  { shape, config, weights = 'auto' }: TargetValues,
-): Promise<BenchTarget> {
-  const given = [model, shape, config].filter((value) => value !== undefined);
-  if (given.length > 1) {
-    throw new UsageError('bench: several models, expected one of MODEL, --shape and --config');
-  }
-  if (shape === undefined && config === undefined) {
-    return { kind: 'files', source: await locateModel(model ?? BUNDLED) };
-  }
-  const made = shape === undefined ? await readConfig(config ?? '') : shapeOf(shape);
-  const form = choiceValue('weights', weights, ['auto', ...WEIGHT_FORMS]);
-  return { kind: 'shape', ...made, form: form === 'auto' ? DEFAULT_FORM : form };
-}
-
-function shapeOf(name: string): { readonly name: string; readonly config: ConfigReader } {
-  return { name, config: shapeConfig(choiceValue('shape', name, Object.keys(SHAPES))) };
-}
-
-async function readConfig(
-  path: string,
-): Promise<{ readonly name: string; readonly config: ConfigReader }> {
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(path, 'utf8'));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ConfigError(`${path}: ${reason}`, { cause });
-  }
-  if (!isRecord(json)) throw new ConfigError(`${path}: not an object, expected a configuration`);
-  return { name: basename(dirname(resolve(path))), config: new ConfigReader(json) };
-}
 
 interface TestValues {
   readonly tests?: string;
@@ -216,63 +151,44 @@ export function testsOf(values: TestValues, kind: ModelKind): readonly string[] 
   return [...new Set([...defaults[kind], ...together])];
 }
 
-/** `quern bench --kernels`. */
-async function runKernels(
-  values: TargetValues &
-    Parameters<typeof kernelWishes>[0] & {
-      readonly kv?: string;
-      readonly adapter?: string;
-      readonly json?: boolean;
-    },
-  repetitions: number,
-  facts: BenchFacts,
-  terminal: Terminal,
-): Promise<void> {
-  const { shape = 'smollm2-135m', config, weights = DEFAULT_FORM } = values;
-  const wishes = kernelWishes(values);
-  const sizes = caseSizes(
-    (config === undefined ? shapeOf(shape) : await readConfig(config)).config,
-  );
-  const forms = weights.split(',').map((form) => choiceValue('weights', form, WEIGHT_FORMS));
-  const { kvDtype = 'f16' } = contextValues(kvOf(values));
-  const { signal } = terminal;
-  const device = await openDevice(await openGpu(adapterValue(values.adapter)));
-  const date = new Date().toISOString();
-  const isText = values.json !== true;
-  try {
-    const peaks = await measurePeaks(device, NODE_CLOCK, { signal });
-    if (isText) terminal.out(`${describeFacts(facts, date)}${describePeaks(peaks)}`);
-    const kernels = await benchKernels(device, sizes, wishes, {
-      forms,
-      kvDtype,
-      repetitions,
-      availableBytes: freemem(),
-      signal,
-      onResult(results) {
-        if (isText && results.length > 0) terminal.out(`\n${describeKernels(results, peaks)}`);
-      },
-    });
-    const output: KernelsOutput = { schema: 'quern-kernels/1', date, ...facts, peaks, kernels };
-    if (!isText) terminal.out(`${JSON.stringify(output)}\n`);
-  } finally {
-    device.dispose();
+/** How the report is printed. @throws {UsageError} if several ways are asked for */
+function formatOf({
+  json = false,
+  csv = false,
+  markdown = false,
+}: {
+  readonly json?: boolean;
+  readonly csv?: boolean;
+  readonly markdown?: boolean;
+}): (output: BenchOutput) => string {
+  if (Number(json) + Number(csv) + Number(markdown) > 1) {
+    throw new UsageError(
+      'bench: several forms of output, expected one of --json, --csv, --markdown',
+    );
   }
+  if (json) return (output) => `${JSON.stringify(output)}\n`;
+  if (csv) return (output) => reportsCsv([output]);
+  return markdown ? (output) => reportsMarkdown([output]) : describeBench;
 }
 
-function kvOf({ kv }: { readonly kv?: string }): { readonly kv?: string } {
-  return kv === undefined ? {} : { kv };
+function progressLine(progress: BenchProgress): string {
+  const { fraction, leftMs } = progress;
+  const left = leftMs === undefined ? '' : `, about ${Math.ceil(leftMs / 1000)} s left`;
+  return `\r\u001B[K${Math.floor(100 * fraction)} %${left}: ${phaseOf(progress)}`;
 }
 
-function progressLine({ phase, test, done, of }: BenchProgress): string {
-  const clear = '\r\u001B[K';
+function phaseOf({ phase, test = '', done, of }: BenchProgress): string {
   switch (phase) {
     case 'load':
-      return `${clear}loading`;
+      return 'loading';
     case 'peaks':
-      return `${clear}measuring the adapter`;
+    case 'check':
+      return 'measuring the adapter';
     case 'test':
-      return `${clear}${test ?? ''}: ${done === 0 ? 'warming up' : `${done} of ${of}`}`;
+      return `${test}: ${done === 0 ? 'warming up' : `${done} of ${of}`}`;
     case 'profile':
-      return `${clear}${test ?? ''}: its kernels`;
+      return `${test}: its kernels`;
+    case 'reload':
+      return 'loading again';
   }
 }

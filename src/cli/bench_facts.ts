@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import type { PageMemory } from '../bench/report.ts';
 import type { Clock } from '../gpu/stopwatch.ts';
 
 /** Folder of the checkout or the installed package, with a slash at the end. */
@@ -24,12 +25,24 @@ export const NODE_CLOCK: Clock = {
   },
 };
 
-export function benchFacts(argv: readonly string[]): BenchFacts {
+/** @param program - how it was called, before its arguments */
+export function benchFacts(argv: readonly string[], program: string = 'quern bench'): BenchFacts {
   return {
     runtime: { node: process.version, webgpu: dawnVersion() },
     commit: currentCommit(),
-    command: ['quern', 'bench', ...argv].join(' '),
+    command: [program, ...argv].join(' '),
   };
+}
+
+/** Node, and WebGPU in it. */
+export function runtimeName({ runtime: { node, webgpu } }: BenchFacts): string {
+  return `Node ${node}, Dawn (webgpu ${webgpu ?? 'of unknown version'})`;
+}
+
+/** JavaScript's heap and the buffers beside it; what the driver has is not told. */
+export function nodeMemory(): PageMemory {
+  const { heapUsed, external } = process.memoryUsage();
+  return { bytes: heapUsed + external, of: 'heap' };
 }
 
 function dawnVersion(): string | null {
@@ -49,5 +62,6 @@ function currentCommit(): string | null {
   };
   const hash = git('rev-parse', '--short', 'HEAD');
   if (hash === undefined) return null;
-  return git('status', '--porcelain') === '' ? hash : `${hash}+`;
+  // Measurements may be written while others are still to be measured.
+  return git('status', '--porcelain', ':!docs/measurements') === '' ? hash : `${hash}+`;
 }

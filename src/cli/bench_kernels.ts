@@ -1,4 +1,5 @@
 /** `quern bench --kernels`: single operations. @module */
+import { freemem } from 'node:os';
 import { benchKernel, type KernelResult } from '../bench/kernel_bench.ts';
 import {
   KERNEL_CLASSES,
@@ -6,11 +7,27 @@ import {
   type CaseSizes,
   type KernelClass,
 } from '../bench/kernel_cases.ts';
-import type { Device } from '../gpu/device.ts';
+import { measurePeaks, type Peaks } from '../bench/peaks.ts';
+import { MADE_UP_FORM } from '../bench/plan.ts';
+import { caseSizes } from '../bench/shapes.ts';
+import { openDevice, type Device } from '../gpu/device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
-import type { WeightForm } from '../kernels/matrix.ts';
-import { NODE_CLOCK } from './bench_facts.ts';
+import { WEIGHT_FORMS, type WeightForm } from '../kernels/matrix.ts';
+import { openGpu } from '../node/gpu.ts';
+import { NODE_CLOCK, type BenchFacts } from './bench_facts.ts';
+import { describeFacts, describeKernels, describePeaks } from './bench_tables.ts';
+import { readConfig, shapeOf, type TargetValues } from './bench_target.ts';
 import { choiceValue, countValue, type TextOption, UsageError } from './command.ts';
+import { adapterValue, contextValues } from './model.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What `quern bench --kernels --json` prints. */
+export interface KernelsOutput extends BenchFacts {
+  readonly schema: 'quern-kernels/1';
+  readonly date: string;
+  readonly peaks: Peaks;
+  readonly kernels: readonly KernelResult[];
+}
 
 /** Options of `quern bench --kernels`. */
 export const KERNEL_OPTIONS: Readonly<
@@ -45,7 +62,17 @@ export const KERNEL_OPTIONS: Readonly<
 };
 
 /** Options that say how a model is measured. */
-const MODEL_OPTIONS = ['tests', 'prompt-tokens', 'gen-tokens', 'depth', 'streams', 'profile'];
+const MODEL_OPTIONS = [
+  'tests',
+  'prompt-tokens',
+  'gen-tokens',
+  'depth',
+  'streams',
+  'profile',
+  'load',
+  'csv',
+  'markdown',
+];
 
 type KernelValues = { readonly [K in keyof typeof KERNEL_OPTIONS]?: string };
 
@@ -86,12 +113,55 @@ export function kernelWishes(values: KernelValues): KernelWishes {
   };
 }
 
+/** `quern bench --kernels`. */
+export async function runKernels(
+  values: TargetValues &
+    Parameters<typeof kernelWishes>[0] & {
+      readonly kv?: string;
+      readonly adapter?: string;
+      readonly json?: boolean;
+    },
+  repetitions: number,
+  facts: BenchFacts,
+  terminal: Terminal,
+): Promise<void> {
+  const { shape = 'smollm2-135m', config, weights = MADE_UP_FORM } = values;
+  const wishes = kernelWishes(values);
+  const sizes = caseSizes(
+    (config === undefined ? shapeOf(shape) : await readConfig(config)).config,
+  );
+  const forms = weights.split(',').map((form) => choiceValue('weights', form, WEIGHT_FORMS));
+  const { kvDtype = 'f16' } = contextValues(values.kv === undefined ? {} : { kv: values.kv });
+  const { signal } = terminal;
+  const device = await openDevice(await openGpu(adapterValue(values.adapter)));
+  const date = new Date().toISOString();
+  const isText = values.json !== true;
+  try {
+    const peaks = await measurePeaks(device, NODE_CLOCK, { signal });
+    if (isText) terminal.out(`${describeFacts(facts, date)}${describePeaks(peaks)}`);
+    const kernels = await benchKernels(device, sizes, wishes, {
+      forms,
+      kvDtype,
+      repetitions,
+      availableBytes: freemem(),
+      signal,
+      onResult(results) {
+        if (isText && results.length > 0) terminal.out(`\n${describeKernels(results, peaks)}`);
+      },
+    });
+    const output: KernelsOutput = { schema: 'quern-kernels/1', date, ...facts, peaks, kernels };
+    if (!isText) terminal.out(`${JSON.stringify(output)}\n`);
+  } finally {
+    device.dispose();
+  }
+}
+
 /**
  * Measures the operations asked for, and tells of each as it is done.
  *
  * @throws {UsageError} if no variant asked for can run any of them
  */
-export async function benchKernels(
+async function benchKernels(
   device: Device,
   sizes: CaseSizes,
   wishes: KernelWishes,

@@ -2,13 +2,14 @@
 import type { KernelResult } from '../bench/kernel_bench.ts';
 import type { Peaks } from '../bench/peaks.ts';
 import type { ProfileReport } from '../bench/profile.ts';
-import type { BenchReport, TestResult } from '../bench/run_bench.ts';
-import type { BenchFacts } from './bench_facts.ts';
+import type { BenchReport, LoadTimes, MemoryUse, TestResult } from '../bench/report.ts';
+import { runtimeName, type BenchFacts } from './bench_facts.ts';
+import { formatShare } from '../util/format.ts';
 import { formatBytes, formatNumber, formatTable } from './format.ts';
 
 /** All of a report. */
 export function describeBench(report: BenchReport & BenchFacts): string {
-  const { model, settings, results, memory, peaks } = report;
+  const { model, settings, results, memory, peaks, load } = report;
   const sizes = [
     `${model.parameters} parameters`,
     model.isMadeUp
@@ -25,6 +26,9 @@ export function describeBench(report: BenchReport & BenchFacts): string {
     describeAdapter(report.adapter),
     describeFacts(report, report.date),
     ...report.notes.map((note) => `note     ${note}\n`),
+    ...report.doubts.map(
+      ({ test, message }) => `doubt    ${test === undefined ? '' : `${test}: `}${message}\n`,
+    ),
     ...(peaks === null ? [] : [describePeaks(peaks)]),
     '\n',
     describeResults(results, settings.repetitions),
@@ -33,8 +37,20 @@ export function describeBench(report: BenchReport & BenchFacts): string {
       profile === undefined ? [] : ['\n', describeProfile(test, profile)],
     ),
     '\n',
-    `GPU memory ${formatBytes(memory.total)}: weights ${formatBytes(memory.weights)}, KV cache ${formatBytes(memory.kv)}, scratch ${formatBytes(memory.scratch)}\n`,
+    ...(load === undefined ? [] : [describeLoad(load)]),
+    `GPU memory ${formatBytes(memory.total)}: weights ${formatBytes(memory.weights)}, KV cache ${formatBytes(memory.kv)}, scratch ${formatBytes(memory.scratch)}${peakText(memory)}\n`,
   ].join('');
+}
+
+function describeLoad({ coldMs, warmMs }: LoadTimes): string {
+  const warm = warmMs === undefined ? '' : `, again in ${formatNumber(warmMs / 1000)} s`;
+  return `loaded in ${formatNumber(coldMs / 1000)} s${warm}\n`;
+}
+
+function peakText({ peakBytes, pageBytes }: MemoryUse): string {
+  const peak = peakBytes === undefined ? '' : `; at most ${formatBytes(peakBytes)}`;
+  const page = pageBytes === undefined ? '' : `; ${pageBytes.of} ${formatBytes(pageBytes.peak)}`;
+  return peak + page;
 }
 
 function describeAdapter(adapter: BenchReport['adapter']): string {
@@ -47,9 +63,10 @@ function describeAdapter(adapter: BenchReport['adapter']): string {
   return `adapter  ${names.filter((name) => name !== '').join(' ')} (${features.join(', ')})\n`;
 }
 
-export function describeFacts({ runtime, commit, command }: BenchFacts, date: string): string {
+export function describeFacts(facts: BenchFacts, date: string): string {
+  const { commit, command } = facts;
   return [
-    `runtime  Node ${runtime.node}, Dawn (webgpu ${runtime.webgpu ?? 'of unknown version'})\n`,
+    `runtime  ${runtimeName(facts)}\n`,
     `commit   ${commit ?? 'unknown'}, ${date}\n`,
     `command  ${command}\n`,
   ].join('');
@@ -91,7 +108,7 @@ function describeResults(results: readonly TestResult[], repetitions: number): s
       number(result.firstTokenMs?.median),
       number(result.gigabytesPerSecond),
       number(result.gigaflopsPerSecond),
-      result.limit === undefined ? '' : `${percent(result.limit.share)} (${result.limit.by})`,
+      result.limit === undefined ? '' : `${formatShare(result.limit.share)} (${result.limit.by})`,
     ]),
   ]);
 }
@@ -121,11 +138,13 @@ function describeProfile(
       `${kernel.name} ${kernel.label}`.trimEnd(),
       `${kernel.dispatches}`,
       formatNumber(kernel.ms.median),
-      percent(kernel.share),
+      formatShare(kernel.share),
       formatNumber(kernel.gigabytesPerSecond),
-      kernel.ofBandwidth === undefined ? '' : percent(kernel.ofBandwidth),
+      kernel.ofBandwidth === undefined ? '' : formatShare(kernel.ofBandwidth),
       kernel.flops === 0 ? '' : formatNumber(kernel.gigaflopsPerSecond),
-      kernel.flops === 0 || kernel.ofArithmetic === undefined ? '' : percent(kernel.ofArithmetic),
+      kernel.flops === 0 || kernel.ofArithmetic === undefined
+        ? ''
+        : formatShare(kernel.ofArithmetic),
     ]),
     ['sum of the kernels', `${dispatches}`, formatNumber(kernelsMs)],
     ['the step as a whole', '', formatNumber(stepMs.median)],
@@ -138,7 +157,7 @@ export function describeKernels(
   peaks: Peaks | undefined,
 ): string {
   const share = (value: number, most: number | undefined): string =>
-    most === undefined || value === 0 ? '' : percent(value / most);
+    most === undefined || value === 0 ? '' : formatShare(value / most);
   return formatTable([
     ['operation', 'variant', 'µs', 'min', 'max', 'CPU µs', 'GB/s', '', 'GFLOP/s', ''],
     ...results.map(({ kernel, label, variant, us, cpuUs, gigabytesPerSecond, ...rest }) => [
@@ -152,8 +171,4 @@ export function describeKernels(
       share(rest.gigaflopsPerSecond.median, peaks?.f32GigaflopsPerSecond.median),
     ]),
   ]);
-}
-
-function percent(share: number): string {
-  return `${formatNumber(100 * share)} %`;
 }

@@ -32,6 +32,8 @@ export type Values<O extends Options> = {
 /** What a command is, and what it does. */
 export interface CommandSpec<O extends Options> {
   readonly name: string;
+  /** How it is called, where that is not as a command of `quern`. */
+  readonly program?: string;
   /** Arguments for the usage line, e.g. `MODEL --prompt TEXT`. */
   readonly usage: string;
   /** One line for the list of commands. */
@@ -90,7 +92,7 @@ export function defineCommand<const O extends Options>(spec: CommandSpec<O>): Co
     name: spec.name,
     summary: spec.summary,
     async run(argv, terminal) {
-      const { values, positionals } = parse(spec.name, argv, options);
+      const { values, positionals } = parse(spec, argv, options);
       if (values['help'] === true) {
         terminal.out(helpText(spec, options));
         return 0;
@@ -147,8 +149,13 @@ export function choiceValue<T extends string>(
   );
 }
 
+/** The program and, of `quern`, the command. */
+function callOf({ name, program }: Pick<CommandSpec<Options>, 'name' | 'program'>): string {
+  return program ?? `${PROGRAM} ${name}`;
+}
+
 function parse(
-  name: string,
+  spec: Pick<CommandSpec<Options>, 'name' | 'program'>,
   argv: readonly string[],
   options: Options,
 ): { readonly values: Readonly<Record<string, unknown>>; readonly positionals: readonly string[] } {
@@ -156,7 +163,7 @@ function parse(
     return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new UsageError(`${name}: ${reason}; see ${PROGRAM} ${name} --help`, { cause });
+    throw new UsageError(`${spec.name}: ${reason}; see ${callOf(spec)} --help`, { cause });
   }
 }
 
@@ -167,7 +174,7 @@ function helpText<O extends Options>(spec: CommandSpec<O>, options: Options): st
   }));
   const width = Math.max(...names.map(({ left }) => left.length));
   return [
-    `Usage: ${PROGRAM} ${spec.name} ${spec.usage}`,
+    `Usage: ${callOf(spec)} ${spec.usage}`,
     '',
     `${spec.summary[0]?.toUpperCase()}${spec.summary.slice(1)}.`,
     ...(spec.details === undefined ? [] : [spec.details]),
@@ -176,7 +183,7 @@ function helpText<O extends Options>(spec: CommandSpec<O>, options: Options): st
     ...names.map(({ left, right }) => `  ${left.padEnd(width)}  ${right}`),
     '',
     'Examples:',
-    ...spec.examples.map((example) => `  ${PROGRAM} ${example}`),
+    ...spec.examples.map((example) => `  ${spec.program ?? PROGRAM} ${example}`.trimEnd()),
     '',
   ].join('\n');
 }

@@ -1,4 +1,5 @@
 import type { Device } from '../gpu/device.ts';
+import { workDone } from '../gpu/prompt.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import type { Recording } from '../gpu/recording.ts';
 import type { Region } from '../gpu/state_buffer.ts';
@@ -292,7 +293,7 @@ export class Runner implements StepRunner {
     recording.replay(pass, counts);
     pass.end();
     gpu.queue.submit([encoder.finish()]);
-    await gpu.queue.onSubmittedWorkDone();
+    await workDone(gpu.queue);
     await this.#device.settled();
     return recording.allKept();
   }

@@ -1,4 +1,5 @@
 import type { Device } from '../gpu/device.ts';
+import { workDone } from '../gpu/prompt.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
 import type { Recording } from '../gpu/recording.ts';
 import type { Counts } from '../gpu/tensor.ts';
@@ -66,7 +67,7 @@ export class StepResults {
     const beams = recording.kept(BEAMS);
     if (rows === 0 || samples === undefined) {
       const { queue } = this.#device.gpu;
-      return () => queue.onSubmittedWorkDone().then(() => planned.map(() => ({})));
+      return () => workDone(queue).then(() => planned.map(() => ({})));
     }
     const hasDrafts = planned.some(({ entry }) => areOnGpu(entry.drafts));
     const needsAll = candidates > 0 || beams !== undefined || hasDrafts;

@@ -108,13 +108,17 @@ export class Tuner {
       .filter(([key, { candidates }]) => candidates.length > 1 && !device.facts.tuned.has(key))
       .toSorted(([, a], [, b]) => b.cost - a.cost);
     const found = new Map<string, string>();
+    const measured = new Map(Object.entries(this.#report.measuredMs ?? {}));
     if (due.length > 0) {
       const stopwatch = await Stopwatch.create(device, { now: this.#now });
       try {
         for (const [key, decision] of due) {
           if (!isInTime()) break;
-          const fastest = await measure(device, stopwatch, decision, isInTime);
-          if (fastest !== undefined) found.set(key, fastest);
+          const times = await measure(device, stopwatch, decision, isInTime);
+          const fastest = times && fastestOf(times);
+          if (times === undefined || fastest === undefined) continue;
+          found.set(key, fastest);
+          measured.set(key, times);
         }
       } finally {
         stopwatch.dispose();
@@ -134,6 +138,7 @@ export class Tuner {
     this.#report = {
       status: found.size === due.length ? 'complete' : 'partial',
       chosen: Object.fromEntries(tuned),
+      ...(measured.size > 0 && { measuredMs: Object.fromEntries(measured) }),
       elapsedMs: this.#report.elapsedMs + this.#now() - startMs,
     };
     return isChanged;
@@ -208,13 +213,13 @@ class Stage {
   }
 }
 
-/** The fastest candidate that gives what the first gives; undefined if the time is up before. */
+/** Milliseconds of the candidates that give what the first gives, by name; undefined if the time is up before. */
 async function measure(
   device: Device,
   stopwatch: Stopwatch,
   decision: Decision,
   isInTime: () => boolean,
-): Promise<string | undefined> {
+): Promise<Readonly<Record<string, number>> | undefined> {
   const stage = new Stage(device);
   try {
     // All at once, since compiling is most of the work.
@@ -246,14 +251,19 @@ async function measure(
         times.set(rehearsal, Math.min(ms, least));
       }
     }
-    let fastest: { readonly name: string; readonly ms: number } | undefined;
-    for (const [{ name }, ms] of times) {
-      if (fastest === undefined || ms < fastest.ms * WORTHWHILE) fastest = { name, ms };
-    }
-    return fastest?.name;
+    return Object.fromEntries([...times].map(([{ name }, ms]): [string, number] => [name, ms]));
   } finally {
     stage.dispose();
   }
+}
+
+/** The first candidate, unless another is enough faster to be worth it. */
+function fastestOf(times: Readonly<Record<string, number>>): string | undefined {
+  let fastest: readonly [name: string, ms: number] | undefined;
+  for (const [name, ms] of Object.entries(times)) {
+    if (fastest === undefined || ms < fastest[1] * WORTHWHILE) fastest = [name, ms];
+  }
+  return fastest?.[0];
 }
 
 /** Runs a candidate once, on numbers that are always the same, and reads its result. */

@@ -1,5 +1,6 @@
 import { GpuValidationError } from '../util/errors.ts';
 import type { Device } from './device.ts';
+import { promptly } from './prompt.ts';
 
 /**
  * Staging buffers in rotation, through which results of steps come back while later steps run. Created once;
@@ -44,7 +45,8 @@ export class ReadbackRing {
     }
     return async (use) => {
       try {
-        await slot.mapAsync(GPUMapMode.READ, 0, sizeBytes);
+        const mapped = slot.mapAsync(GPUMapMode.READ, 0, sizeBytes);
+        await promptly(this.#device.gpu.queue, mapped);
       } catch (cause) {
         throw this.#device.failure ?? cause;
       }

@@ -1,4 +1,5 @@
 import type { Device } from './device.ts';
+import { workDone } from './prompt.ts';
 import { encode, type Dispatch } from './recording.ts';
 import type { Counts } from './tensor.ts';
 import { PassTimer } from './timing.ts';
@@ -48,7 +49,7 @@ export class Stopwatch {
     for (let i = 0; i < LATENCY_RUNS; i += 1) {
       const begin = clock.now();
       device.gpu.queue.submit([emptyPass(device)]);
-      await device.gpu.queue.onSubmittedWorkDone();
+      await workDone(device.gpu.queue);
       latencyMs = Math.min(latencyMs, clock.now() - begin);
     }
     return new Stopwatch(device, clock, latencyMs);
@@ -77,7 +78,7 @@ export class Stopwatch {
     const beginCpu = this.#clock.cpu?.();
     const begin = this.#clock.now();
     gpu.queue.submit([commands]);
-    await gpu.queue.onSubmittedWorkDone();
+    await workDone(gpu.queue);
     const wallMs = Math.max(this.#clock.now() - begin - this.#latencyMs, 0);
     const cpuMs = beginCpu !== undefined && { cpuMs: (this.#clock.cpu?.() ?? 0) - beginCpu };
     const gpuMs = await read?.();

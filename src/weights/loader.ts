@@ -1,4 +1,5 @@
 import type { Device } from '../gpu/device.ts';
+import { workDone } from '../gpu/prompt.ts';
 import type { DeviceTensor } from '../gpu/tensor.ts';
 import { matrixBytes, type Matrix, type WeightForm } from '../kernels/matrix.ts';
 import { ShapeError } from '../util/errors.ts';
@@ -173,7 +174,7 @@ export class WeightLoader implements WeightStore {
       writtenBytes += bytes;
       if (writtenBytes < WRITE_WINDOW) return;
       writtenBytes = 0;
-      await device.gpu.queue.onSubmittedWorkDone();
+      await workDone(device.gpu.queue);
       device.throwIfFailed();
     };
     const reads = this.#plans.map(({ entry, takes }): TensorRead => {

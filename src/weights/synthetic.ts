@@ -1,4 +1,5 @@
 import type { Device } from '../gpu/device.ts';
+import { workDone } from '../gpu/prompt.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import { StateBuffer } from '../gpu/state_buffer.ts';
 import { COUNT_NAMES, NO_COUNTS, sizeOf, type DeviceTensor, type DType } from '../gpu/tensor.ts';
@@ -165,7 +166,7 @@ export class SyntheticWeights implements WeightStore {
     recording.replay(pass, NO_COUNTS);
     pass.end();
     device.gpu.queue.submit([encoder.finish()]);
-    await device.gpu.queue.onSubmittedWorkDone();
+    await workDone(device.gpu.queue);
     state.dispose();
     await device.settled();
   }

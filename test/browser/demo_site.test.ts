@@ -140,3 +140,26 @@ it('can be installed', async (context) => {
   const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
   expect(installabilityErrors.map(({ errorId }) => errorId)).toEqual([]);
 });
+
+it('measures under the policy of the site, and is there without a network', async (context) => {
+  if (browser === undefined) return context.skip(found.path ?? found.reason);
+  const page = await browser.newPage();
+  const errors: string[] = [];
+  page.on('console', (message) => {
+    if (['error', 'warn'].includes(message.type())) errors.push(message.text());
+  });
+  page.on('pageerror', (error) => errors.push(String(error)));
+  await page.goto(
+    `${origin}${FOLDER}bench.html?model=tiny&weights=q4&tests=pp16&repetitions=1&profile&run`,
+  );
+  await page.waitForSelector('[data-bench=done], [data-bench=failed]', { timeout: 150_000 });
+  expect(await page.$eval('html', ({ dataset }) => dataset['benchProblem'])).toBeUndefined();
+  await page.evaluate(async () => void (await navigator.serviceWorker.ready));
+  // The page's policy allows all that it does, its plots included.
+  expect(await page.$$eval('canvas', (all) => all.length)).toBeGreaterThan(0);
+  expect(errors).toEqual([]);
+  await shutDown();
+  await page.goto(`${origin}${FOLDER}bench.html?model=tiny`);
+  await page.waitForSelector('#run:enabled', PATIENCE);
+  await page.waitForSelector('[data-bench=ready]', PATIENCE);
+});

@@ -3,10 +3,9 @@ import type { Browser, Page } from 'puppeteer-core';
 import { NoWebGpuError } from '../../util/errors.ts';
 import { type BrowserName, findBrowser } from './find.ts';
 
-/** WebGPU without a GPU, and none of the traffic that a browser causes by itself. */
+/** WebGPU, and none of the traffic that a browser causes by itself. */
 const CHROMIUM_ARGS = [
   '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
   '--no-sandbox',
   '--disable-background-networking',
   '--disable-component-update',
@@ -15,6 +14,15 @@ const CHROMIUM_ARGS = [
   '--no-first-run',
   '--no-pings',
 ];
+
+/** Which adapter Chromium uses: SwiftShader, or a GPU where it finds one. Firefox chooses by itself. */
+export type BrowserAdapter = 'swiftshader' | 'default';
+
+const ADAPTER_ARGS: Readonly<Record<BrowserAdapter, readonly string[]>> = {
+  swiftshader: ['--use-webgpu-adapter=swiftshader'],
+  // Chromium on Linux knows few drivers, and reaches GPUs through Vulkan only.
+  default: ['--enable-features=Vulkan', '--ignore-gpu-blocklist'],
+};
 
 /** Firefox has WebGPU off on Linux, and refuses software adapters unless told otherwise. */
 const FIREFOX_PREFS = {
@@ -31,11 +39,15 @@ const FIREFOX_PREFS = {
 };
 
 /**
- * Starts a headless browser with WebGPU on a software adapter.
+ * Starts a headless browser with WebGPU.
  *
+ * @param adapter - of Chromium; a software adapter unless given
  * @throws {NoWebGpuError} if the browser (see {@link findBrowser}) or puppeteer-core is not installed
  */
-export async function launchBrowser(name: BrowserName): Promise<Browser> {
+export async function launchBrowser(
+  name: BrowserName,
+  adapter: BrowserAdapter = 'swiftshader',
+): Promise<Browser> {
   const found = findBrowser(name);
   if (found.path === undefined) throw new NoWebGpuError(found.reason);
   const { launch } = await loadPuppeteer();
@@ -47,7 +59,7 @@ export async function launchBrowser(name: BrowserName): Promise<Browser> {
     env: { XDG_RUNTIME_DIR: tmpdir(), ...process.env },
   };
   return name === 'chromium'
-    ? launch({ ...common, browser: 'chrome', args: CHROMIUM_ARGS })
+    ? launch({ ...common, browser: 'chrome', args: [...CHROMIUM_ARGS, ...ADAPTER_ARGS[adapter]] })
     : launch({ ...common, browser: 'firefox', extraPrefsFirefox: FIREFOX_PREFS });
 }
 

@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ViteDevServer } from 'vite';
 import type { ParityOptions, ParityReport } from '../../engine/inspect.ts';
 import { openDirectory } from '../../node/directory.ts';
-import { NoWebGpuError } from '../../util/errors.ts';
 import type { BrowserName } from './find.ts';
 import { callInPage, launchBrowser } from './launch.ts';
 import { serveModels } from './serve_models.ts';
+import { type PageServer, servePages } from './server.ts';
 
 /** Options that go to a page. */
 export type PageParityOptions = Pick<ParityOptions, 'tolerance' | 'weights'>;
@@ -31,11 +30,11 @@ export async function* parityInBrowser(
   // Closing the browser ends the call into its page, with an error.
   const close = (): void => void browser.close();
   signal.addEventListener('abort', close);
-  let server: ViteDevServer | undefined;
+  let server: PageServer | undefined;
   try {
     server = await startServer(dirs);
     const page = await browser.newPage();
-    await page.goto(originOf(server));
+    await page.goto(server.origin);
     for (const [index, dir] of dirs.entries()) {
       const args = [dir, index, options];
       const report = await callInPage<ParityReport>(
@@ -60,30 +59,14 @@ export async function* parityInBrowser(
 }
 
 /** Serves the code of the page, from sources compiled on the way or as it is in the package, and the folders. */
-async function startServer(dirs: readonly string[]): Promise<ViteDevServer> {
-  let vite: typeof import('vite');
-  try {
-    vite = await import('vite');
-  } catch (cause) {
-    throw new NoWebGpuError(
-      `browser: the package "vite" could not be loaded (${String(cause)}); install it with: npm install --save-dev vite`,
-      { cause },
-    );
-  }
-  const server = await vite.createServer({
+function startServer(dirs: readonly string[]): Promise<PageServer> {
+  return servePages({
     configFile: false,
     root: dirname(PAGE_MODULE),
     appType: 'custom',
-    logLevel: 'error',
     // Apart from those of the pages and tests, which may run at the same time.
     cacheDir: join(packageFolder(), 'node_modules/.vite-parity'),
-    server: {
-      host: '127.0.0.1',
-      port: 0,
-      hmr: false,
-      watch: null,
-      fs: { allow: [packageFolder()] },
-    },
+    server: { fs: { allow: [packageFolder()] } },
     plugins: [
       {
         name: 'quern:parity',
@@ -92,7 +75,6 @@ async function startServer(dirs: readonly string[]): Promise<ViteDevServer> {
       },
     ],
   });
-  return server.listen();
 }
 
 /** Of this package: the checkout, or where it is installed. */
@@ -100,12 +82,4 @@ function packageFolder(): string {
   let folder = dirname(PAGE_MODULE);
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
   return folder;
-}
-
-function originOf(server: ViteDevServer): string {
-  const address = server.httpServer?.address();
-  if (typeof address !== 'object' || address === null) {
-    throw new NoWebGpuError('browser: the server for its page has no port');
-  }
-  return `http://127.0.0.1:${address.port}/`;
 }

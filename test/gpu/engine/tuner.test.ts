@@ -35,7 +35,8 @@ describeOnGpus('tuning', (gpu) => {
         expect(tuning.status).toMatch(/complete|partial/);
         // A busy machine may not get far in two seconds.
         const keys = Object.keys(tuning.chosen);
-        for (const key of keys) {
+        for (const [key, name] of Object.entries(tuning.chosen)) {
+          expect(tuning.measuredMs?.[key]?.[name]).toBeGreaterThan(0);
           expect(key).toMatch(
             /^matmul f32 \d+x\d+, (1|8|many) rows$|^attention f16 4\/2 heads of 16, (one query|many queries)$/,
           );

@@ -59,6 +59,8 @@ describe('main', () => {
     [['bench', '--kernels', 'matmul', '--least-ms', '0'], '--least-ms: "0"'],
     [['bench', '--kernels', 'matmul', '--profile'], '--profile says nothing with --kernels'],
     [['bench', '--kernels', 'matmul', BERT], 'says nothing with --kernels; give --shape'],
+    [['bench', '--kernels', 'matmul', '--load'], '--load says nothing with --kernels'],
+    [['bench', '--json', '--csv'], 'several forms of output, expected one of --json, --csv'],
     [['bench', '--sizes', '64x64'], '--sizes says nothing without --kernels'],
     [['serve', 'x', '--port', 'http'], '--port: "http", expected an integer'],
     [['serve', 'x', '--port', '0', '--api-key', ''], '--api-key: "", expected a text'],

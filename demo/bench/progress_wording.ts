@@ -1,0 +1,50 @@
+/** How far a run is, in words. @module */
+import { parseTest, type PlanProgress } from '../../src/bench/index.ts';
+import { describeProgress as describeLoad, formatWait } from '../wording.ts';
+import { nameOfTarget } from './models.ts';
+import { describeTest } from './wording.ts';
+
+/** All of it in a line: `SmolLM2 135M in 4 bits: writes 32 tokens, 2 of 5 — 40 %, about 12 s left` */
+export function describeProgress(progress: PlanProgress | undefined): string {
+  if (progress === undefined) return 'starting';
+  const rest = describeRest(progress);
+  const now = [describeTask(progress), describeCount(progress)].filter(Boolean).join(', ');
+  return [
+    `${nameOfTarget(progress.target)}: ${now} — ${percentOf(progress)} %`,
+    ...(rest === undefined ? [] : [rest]),
+  ].join(', ');
+}
+
+/** What is measured now. */
+export function describeTask({ phase, test, load }: PlanProgress): string {
+  switch (phase) {
+    case 'load':
+      return load === undefined ? 'loads' : describeLoad(load);
+    case 'peaks':
+      return 'what the GPU can do at most';
+    case 'test':
+      return test === undefined ? 'a test' : describeTest(parseTest(test));
+    case 'profile':
+      return `every kernel of ${test ?? ''}`;
+    case 'check':
+      return 'once more what the GPU can do at most';
+    case 'reload':
+      return 'loads a second time';
+  }
+}
+
+/** Repetitions that are done, `2 of 5`; empty where nothing is repeated. */
+export function describeCount({ phase, done = 0, of = 0 }: PlanProgress): string {
+  if (phase !== 'test') return '';
+  return done === 0 ? 'warming up' : `${done} of ${of}`;
+}
+
+/** `about 12 s left`; undefined where that is not known yet. */
+export function describeRest({ leftMs }: PlanProgress): string | undefined {
+  return leftMs === undefined ? undefined : `about ${formatWait(leftMs / 1000)} left`;
+}
+
+/** Whole percents of the run that are done. */
+export function percentOf({ fraction }: PlanProgress): number {
+  return Math.floor(100 * fraction);
+}

@@ -1,0 +1,39 @@
+import { expect, it } from 'vitest';
+import { compareReports, differences } from '../../../src/bench/compare.ts';
+import { spreadOf } from '../../../src/bench/statistics.ts';
+import { benchReport } from '../demo/support/bench_reports.ts';
+
+it('says which is faster, where spreads do not overlap', () => {
+  const compare = (speed: number): readonly string[] =>
+    compareReports([benchReport()], [benchReport({ speed })]).map(
+      ({ test, ratio, verdict }) => `${test} ${ratio.toFixed(2)} ${verdict}`,
+    );
+  expect(compare(1.2)).toEqual(['pp512 1.20 faster', 'tg128 1.20 faster']);
+  expect(compare(0.5)).toEqual(['pp512 0.50 slower', 'tg128 0.50 slower']);
+  expect(compare(1.03)[0]).toBe('pp512 1.03 same within the spread');
+});
+
+it('leaves open what was measured once', () => {
+  const { results, ...report } = benchReport();
+  const once = results.map((result) => ({ ...result, tokensPerSecond: spreadOf([9e9]) }));
+  const [first] = compareReports([{ ...report, results }], [{ ...report, results: once }]);
+  expect(first?.verdict).toBe('unclear');
+});
+
+it('compares the same network in the same form, by whatever name', () => {
+  const a = benchReport();
+  const renamed = { ...a, model: { ...a.model, name: 'owner/name' } };
+  expect(compareReports([a], [renamed])).toHaveLength(2);
+  expect(compareReports([a], [benchReport({ form: 'f16' })])).toEqual([]);
+  const other = { ...renamed.model, configuration: { hidden_size: 64 } };
+  expect(compareReports([a], [{ ...a, model: other }])).toEqual([]);
+});
+
+it('tells what else differs', () => {
+  expect(differences(benchReport(), benchReport())).toEqual([]);
+  const other = { ...benchReport({ adapter: 'Other' }), commit: 'abc' };
+  expect(differences(benchReport(), other)).toEqual([
+    'adapter: test one Test GPU, then test one Other',
+    'commit: unknown, then abc',
+  ]);
+});
