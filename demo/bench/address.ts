@@ -9,7 +9,7 @@ import {
   type PlanTarget,
 } from '../../src/bench/index.ts';
 import { describeFailure } from './problem.ts';
-import { failures } from './state.ts';
+import { failures, running } from './state.ts';
 
 /** What an address without parameters stands for here. Short enough for a phone, long enough to mean something. */
 const START_PLAN: BenchPlan = {
@@ -42,7 +42,7 @@ export function chooseTargets(
 
 /** Starts with a model that a processor can run in a minute, unless something was chosen already. */
 export function startSmall(): void {
-  if (plan.peek() !== start) return;
+  if (plan.peek() !== start || running.peek() !== undefined) return;
   models.value = [BUNDLED_MODEL];
   start = { ...start, targets: forms.peek().map((weights) => ({ model: BUNDLED_MODEL, weights })) };
   plan.value = start;

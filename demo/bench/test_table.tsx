@@ -6,7 +6,7 @@ import {
   type TestResult,
 } from '../../src/bench/index.ts';
 import { Limit } from './limit.tsx';
-import { describeTest, formatFigure, formatMs, formatRange } from './wording.ts';
+import { describeTest, formatFigure, formatMs, formatMsRange, formatRange } from './wording.ts';
 
 /** Every test of a report: medians with their spread, and how much of the limit each reached. */
 export function TestTable({
@@ -75,7 +75,7 @@ function Row({
           {firstTokenMs !== undefined && (
             <>
               {formatMs(firstTokenMs.median)}
-              <span class="quiet">{formatRange(firstTokenMs)}</span>
+              <span class="quiet">{formatMsRange(firstTokenMs)}</span>
             </>
           )}
         </td>

@@ -1,13 +1,8 @@
 import type { ComponentChildren, JSX } from 'preact';
-import {
-  type BenchReport,
-  limitFormula,
-  type Spread,
-  type TestResult,
-} from '../../src/bench/index.ts';
+import { type BenchReport, limitFormula, type TestResult } from '../../src/bench/index.ts';
 import { formatBytes } from '../wording.ts';
 import { Limit } from './limit.tsx';
-import { formatFigure, formatMs, formatRange } from './wording.ts';
+import { formatFigure, formatMs, formatMsRange, formatRange } from './wording.ts';
 
 const MEMORY_OF = {
   heap: 'JavaScript’s heap',
@@ -39,7 +34,7 @@ export function Tiles({ report }: { readonly report: BenchReport }): JSX.Element
         <Tile
           label="First token after"
           figure={formatMs(firstToken.firstTokenMs.median)}
-          range={rangeOf(firstToken.firstTokenMs, ' ms')}
+          range={from(formatMsRange(firstToken.firstTokenMs))}
         >
           {firstToken.test}
         </Tile>
@@ -78,7 +73,7 @@ function RateTile({
       label={label}
       figure={formatFigure(tokensPerSecond.median)}
       unit="tokens/s"
-      range={rangeOf(tokensPerSecond)}
+      range={from(formatRange(tokensPerSecond))}
     >
       {test}
       {limit !== undefined && formula !== undefined && (
@@ -117,7 +112,6 @@ function Tile({
   );
 }
 
-function rangeOf(spread: Spread, unit = ''): string | undefined {
-  const range = formatRange(spread);
-  return range === '' ? undefined : `from ${range}${unit}`;
+function from(range: string): string | undefined {
+  return range === '' ? undefined : `from ${range}`;
 }

@@ -23,6 +23,15 @@ export function formatMs(ms: number): string {
   return ms < 1000 ? `${formatFigure(ms)} ms` : `${formatFigure(ms / 1000)} s`;
 }
 
+/** The least and the most in the unit that `formatMs` gives the median: `1.08–3.05 s`; nothing of a single run. */
+export function formatMsRange(spread: Spread): string {
+  const [factor, unit] = spread.median < 1000 ? [1, 'ms'] : [1000, 's'];
+  const { min, max, runs } = spread;
+  return runs.length > 1
+    ? `${formatFigure(min / factor)}–${formatFigure(max / factor)} ${unit}`
+    : '';
+}
+
 /** With a capital and a full stop. */
 export function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;

@@ -31,16 +31,10 @@ export function Popover({
     const [opener, panel] = [buttonRef.current, panelRef.current];
     if (!isOpen || opener === null || panel === null) return;
     panel.showPopover();
-    const at = opener.getBoundingClientRect();
-    place(panel, at);
+    const stop = holdBeside(panel, opener);
     const first = panel.querySelector<HTMLElement>('[role=menuitem]');
     (first ?? panel).focus();
-    // It would stay where it is while the page moves its button away.
-    const hide = (): void => {
-      if (opener.getBoundingClientRect().top !== at.top) panel.hidePopover();
-    };
-    addEventListener('scroll', hide, { passive: true });
-    return () => removeEventListener('scroll', hide);
+    return stop;
   }, [isOpen]);
   function close(): void {
     panelRef.current?.hidePopover();
@@ -156,6 +150,17 @@ function moveInMenu(event: TargetedKeyboardEvent<HTMLButtonElement>, close: () =
   if (!(item instanceof HTMLElement)) return;
   event.preventDefault();
   item.focus();
+}
+
+/** Places a panel at its opener, and closes it when the page moves that away. */
+function holdBeside(panel: HTMLElement, opener: HTMLElement): () => void {
+  const at = opener.getBoundingClientRect();
+  place(panel, at);
+  const look = (): void => {
+    if (opener.getBoundingClientRect().top !== at.top) panel.hidePopover();
+  };
+  addEventListener('scroll', look, { passive: true });
+  return () => removeEventListener('scroll', look);
 }
 
 /** Below the opener or, where that is too low, above it; never outside the window. */

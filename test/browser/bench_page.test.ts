@@ -23,7 +23,7 @@ describeInBrowsers(
   'the benchmark page',
   (open, name) => {
     let complaints: string[] = [];
-    let page: Page;
+    let page: Page | undefined;
     async function openBench(path: string, first?: string): Promise<Page> {
       return open(path, async (page) => {
         complaints = listen(page);
@@ -33,12 +33,18 @@ describeInBrowsers(
         await page.setViewport({ width: 1280, height: 800 });
       });
     }
+    /** Goes there in the one page that most tests share. */
+    async function visit(path: string): Promise<Page> {
+      if (page === undefined) return (page = await openBench(path));
+      await page.goto(new URL(path, page.url()).href);
+      return page;
+    }
     afterEach(() => expect(complaints).toEqual([]));
 
     it('measures by the keyboard alone, and leaves no GPU memory behind', async () => {
       // In Firefox each of many waits for the GPU takes long.
       const isProfiled = name === 'chromium';
-      page = await openBench(SMALL_RUN + (isProfiled ? '&profile' : ''));
+      const page = await visit(SMALL_RUN + (isProfiled ? '&profile' : ''));
       expect(await isInState(page, 'ready')).toBe('ready');
       expect(await textOf(page, '.plan-facts')).toMatch(/tiny in 4 bits[^]*prompt of 16 tokens/);
       await tabTo(page, '#run');
@@ -65,6 +71,7 @@ describeInBrowsers(
     if (name !== 'chromium') return;
 
     it('tells the formula of a limit, and is at ease on a phone', async () => {
+      if (page === undefined) throw new Error('needs the results of the test before');
       await tabTo(page, '.limit');
       await page.keyboard.press('Enter');
       await page.waitForSelector('.formula:popover-open');
@@ -81,7 +88,7 @@ describeInBrowsers(
     });
 
     it('keeps what is to be measured in its address', async () => {
-      await page.goto(new URL(SMALL_RUN, page.url()).href);
+      const page = await visit(SMALL_RUN);
       await page.click('.plan-details > summary');
       await press(page, '.test-list', 'Remove pp16');
       await page.select('.new-test select', 'decode');
@@ -103,7 +110,7 @@ describeInBrowsers(
     });
 
     it('gives up at once, and frees all', async () => {
-      await page.goto(new URL(SMALL_RUN.replace('tg8', 'tg512'), page.url()).href);
+      const page = await visit(SMALL_RUN.replace('tg8', 'tg512'));
       await press(page, '.plan', 'Run');
       await page.waitForFunction(
         () => document.documentElement.dataset['benchProgress']?.includes('writes') === true,
@@ -122,7 +129,7 @@ describeInBrowsers(
       [STRANGER, 'no model that Quern can run', /ConfigError.*strangest/],
       ['/nothing/', 'no model that Quern can run', /config\.json: missing/],
     ])('says what is wrong with %s', async (folder, title, detail) => {
-      await page.goto(new URL(`/bench.html?model=${folder}&run`, page.url()).href);
+      const page = await visit(`/bench.html?model=${folder}&run`);
       expect(await isInState(page, 'failed', 'done')).toBe('failed');
       expect(await textOf(page, '.problem h2')).toContain(title);
       expect(await textOf(page, '.problem pre')).toMatch(detail);
@@ -134,14 +141,25 @@ describeInBrowsers(
       complaints.length = 0;
     });
 
+    it('starts with what a processor can run where there is no GPU', async () => {
+      const page = await visit('/bench.html');
+      await page.waitForFunction(
+        () => document.querySelector('.plan-facts')?.textContent.includes('TinyChat') === true,
+        PATIENCE,
+      );
+      expect(await textOf(page, '.plan-facts')).toContain('No GPU is in use');
+      expect(new URL(page.url()).search).toBe('');
+      expect(await accessibilityProblems(page)).toEqual([]);
+    });
+
     it('says what is wrong with an address', async () => {
-      await page.goto(new URL('/bench.html?model=tiny&tests=nonsense&run', page.url()).href);
+      const page = await visit('/bench.html?model=tiny&tests=nonsense&run');
       await isInState(page, 'failed');
       expect(await textOf(page, '.problem pre')).toContain('test is "nonsense"');
     });
 
     it('names a GPU that was lost, and goes on', async () => {
-      await page.goto(new URL(SMALL_RUN.replace('tg8', 'tg512'), page.url()).href);
+      const page = await visit(SMALL_RUN.replace('tg8', 'tg512'));
       await press(page, '.plan', 'Run');
       await page.waitForFunction(
         () => document.documentElement.dataset['benchProgress']?.includes('writes') === true,

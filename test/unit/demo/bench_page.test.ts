@@ -6,6 +6,7 @@ import {
   describeTest,
   formatFigure,
   formatMs,
+  formatMsRange,
   formatPercent,
   formatRange,
 } from '../../../demo/bench/wording.ts';
@@ -32,6 +33,9 @@ describe('figures', () => {
   it('have no range where there was one run', () => {
     expect(formatRange(spreadOf([45.1, 46.2, 45.5]))).toBe('45.1–46.2');
     expect(formatRange(spreadOf([45.1]))).toBe('');
+    expect(formatMsRange(spreadOf([1080, 3050, 1430]))).toBe('1.08–3.05 s');
+    expect(formatMsRange(spreadOf([980, 1010, 990]))).toBe('980–1,010 ms');
+    expect(formatMsRange(spreadOf([980]))).toBe('');
   });
 });
 
