@@ -1,12 +1,7 @@
 /** Measuring two engines in turn, and what their ratios are. @module */
 import { summarize } from '../src/cli/format.ts';
-
-/** Time that something took. */
-export interface Sample {
-  readonly wallMs: number;
-  /** User and system time of all threads of the process. */
-  readonly cpuMs: number;
-}
+import type { Arena } from './arena.ts';
+import type { Sample } from './clock.ts';
 
 /** What one engine did in one round, by the names of {@link Contest.amounts}. */
 export type Samples = Readonly<Record<string, Sample>>;
@@ -34,8 +29,18 @@ export interface Entry {
   /** What its ratios are averaged with. */
   readonly group: string;
   readonly name: string;
-  readonly open: () => Promise<Contest>;
+  /** The other engine. */
+  readonly peer: string;
+  /** How far the outputs may be apart; by default what different orders of f32 sums explain. */
+  readonly tolerance?: number;
+  readonly open: (arena: Arena) => Promise<Contest>;
 }
+
+/** Thrown by `open` of an {@link Entry} whose peer cannot run here: the others still can. */
+export class CannotRun extends Error {}
+
+/** Both compute in f32, in different orders. */
+const TOLERANCE = 1e-3;
 
 type Spread = ReturnType<typeof summarize>;
 
@@ -43,6 +48,7 @@ type Spread = ReturnType<typeof summarize>;
 export interface Outcome {
   readonly group: string;
   readonly name: string;
+  readonly peer: string;
   /** Part of the work, where it has several. */
   readonly what: string;
   readonly unit: string;
@@ -51,40 +57,31 @@ export interface Outcome {
   readonly peerPerSecond: Spread;
   /** The peer's time over Quern's in the same round: above 1, Quern is faster. */
   readonly wallRatio: Spread;
-  readonly cpuRatio: Spread;
+  /** Where the CPU time is known. */
+  readonly cpuRatio?: Spread;
   readonly error: number;
   readonly notes: readonly string[];
 }
 
-/** The time that `run` takes. */
-export async function timed(run: () => Promise<unknown>): Promise<Sample> {
-  const watch = startWatch();
-  await run();
-  return watch();
-}
-
-/** @returns the time since now */
-export function startWatch(): () => Sample {
-  const begin = performance.now();
-  const cpu = process.cpuUsage();
-  return () => {
-    const wallMs = performance.now() - begin;
-    const { user, system } = process.cpuUsage(cpu);
-    return { wallMs, cpuMs: (user + system) / 1000 };
-  };
+/** What could not be measured. */
+export interface Skipped {
+  readonly name: string;
+  readonly peer: string;
+  readonly reason: string;
 }
 
 /**
  * Measures both engines in turn, A B A B, after a round that warms up.
  *
- * @throws if the engines' outputs are further apart than `tolerance`
+ * @throws {CannotRun} if the peer cannot run here
+ * @throws if the engines' outputs are further apart than the entry's tolerance
  */
 export async function hold(
-  { group, name, open }: Entry,
+  { group, name, peer: peerName, tolerance = TOLERANCE, open }: Entry,
+  arena: Arena,
   repetitions: number,
-  tolerance: number,
 ): Promise<readonly Outcome[]> {
-  const contest = await open();
+  const contest = await open(arena);
   try {
     if (!(contest.error <= tolerance)) {
       throw new Error(
@@ -103,16 +100,18 @@ export async function hold(
         const [mine, theirs] = [quern[what], peer[what]];
         return mine === undefined || theirs === undefined ? [] : [{ mine, theirs }];
       });
+      const cpuRatios = pairs.map(({ mine, theirs }) => theirs.cpuMs / mine.cpuMs);
       const rate = ({ wallMs }: Sample): number => (count * 1000) / wallMs;
       return {
         group: [group, what].filter((word) => word !== '').join(' '),
         name,
+        peer: peerName,
         what,
         unit: `${unit}/s`,
         quernPerSecond: summarize(pairs.map(({ mine }) => rate(mine))),
         peerPerSecond: summarize(pairs.map(({ theirs }) => rate(theirs))),
         wallRatio: summarize(pairs.map(({ mine, theirs }) => theirs.wallMs / mine.wallMs)),
-        cpuRatio: summarize(pairs.map(({ mine, theirs }) => theirs.cpuMs / mine.cpuMs)),
+        ...(cpuRatios.every(Number.isFinite) && { cpuRatio: summarize(cpuRatios) }),
         error: contest.error,
         notes,
       };

@@ -27,19 +27,40 @@ export interface DecoderConfig {
   readonly attention_bias: boolean;
 }
 
+/** ONNX's number of the element type. */
+const ONNX_INT32 = 6;
 const SKIP_NORM = 'com.microsoft:SkipSimplifiedLayerNormalization';
 const EMBEDDING = 'model.embed_tokens.weight';
 
+/** Names of a model's values, as whoever runs it expects them. */
+export interface Naming {
+  /** The lengths come from this mask of ones, i64 [1, tokens so far], and caches grow: see {@link decoderModel}. */
+  readonly mask: string | undefined;
+  /** Before `.0.key`. */
+  readonly past: string;
+}
+
+const PLAIN: Naming = { mask: undefined, past: 'past' };
+
 /** @param context - tokens that the cache holds */
-export function decoderModel(config: DecoderConfig, form: Form, context: number): OnnxModel {
+export function decoderModel(
+  config: DecoderConfig,
+  form: Form,
+  context: number,
+  { mask, past }: Naming = PLAIN,
+): OnnxModel {
   const { hidden_size: dim, vocab_size: vocab, num_hidden_layers: layers } = config;
   const graph = new OnnxGraph();
   const epsilon = { float: config.rms_norm_eps };
-  const kvShape = [1, config.num_key_value_heads, context, headDimOf(config)];
+  const kvShape = (tokens: string): readonly (number | string)[] => [
+    1,
+    config.num_key_value_heads,
+    mask === undefined ? context : tokens,
+    headDimOf(config),
+  ];
   graph.input('input_ids', 'i64', [1, 'tokens']);
-  graph.input('last', 'i64', [1]);
-  graph.input('seqlens_k', 'i32', [1]);
-  graph.input('total_sequence_length', 'i32', []);
+  if (mask === undefined) addLengthInputs(graph);
+  else addLengths(graph, mask);
   graph.output('logits', 'f32', [1, 1, vocab]);
   addRotary(graph, config, context);
 
@@ -61,10 +82,10 @@ export function decoderModel(config: DecoderConfig, form: Form, context: number)
   for (let i = 0; i < layers; i += 1) {
     const layer = `model.layers.${i}`;
     for (const part of ['key', 'value']) {
-      graph.input(`past.${i}.${part}`, 'f32', kvShape);
-      graph.output(`present.${i}.${part}`, 'f32', kvShape);
+      graph.input(`${past}.${i}.${part}`, 'f32', kvShape('past'));
+      graph.output(`present.${i}.${part}`, 'f32', kvShape('total'));
     }
-    const attended = addAttention(graph, x, i, config, form);
+    const attended = addAttention(graph, x, { layer: i, past }, config, form);
     const bias = config.attention_bias
       ? addVector(graph, { [`${layer}.self_attn.o_proj.bias`]: dim })
       : '';
@@ -78,6 +99,26 @@ export function decoderModel(config: DecoderConfig, form: Form, context: number)
   return graph.build();
 }
 
+function addLengthInputs(graph: OnnxGraph): void {
+  graph.input('last', 'i64', [1]);
+  graph.input('seqlens_k', 'i32', [1]);
+  graph.input('total_sequence_length', 'i32', []);
+}
+
+/** The same values computed from a mask, as the exporter does it for whoever has no others. */
+function addLengths(graph: OnnxGraph, mask: string): void {
+  graph.input(mask, 'i64', [1, 'total']);
+  graph.weight('one', [1], BigInt64Array.of(1n));
+  graph.weight('second', [], BigInt64Array.of(1n));
+  graph.weight('last', [1], BigInt64Array.of(-1n));
+  graph.node('ReduceSum', [mask, 'one'], 'mask.sum', { keepdims: 0 });
+  graph.node('Sub', ['mask.sum', 'one'], 'mask.before');
+  graph.node('Cast', ['mask.before'], 'seqlens_k', { to: ONNX_INT32 });
+  graph.node('Shape', [mask], 'mask.shape');
+  graph.node('Gather', ['mask.shape', 'second'], 'mask.length', { axis: 0 });
+  graph.node('Cast', ['mask.length'], 'total_sequence_length', { to: ONNX_INT32 });
+}
+
 function headDimOf({ hidden_size: dim, num_attention_heads: heads }: DecoderConfig): number {
   return dim / heads;
 }
@@ -86,7 +127,7 @@ function headDimOf({ hidden_size: dim, num_attention_heads: heads }: DecoderConf
 function addAttention(
   graph: OnnxGraph,
   x: string,
-  layer: number,
+  { layer, past }: { readonly layer: number; readonly past: string },
   config: DecoderConfig,
   form: Form,
 ): string {
@@ -110,8 +151,8 @@ function addAttention(
       qkv,
       '',
       '',
-      `past.${layer}.key`,
-      `past.${layer}.value`,
+      `${past}.${layer}.key`,
+      `${past}.${layer}.value`,
       'seqlens_k',
       'total_sequence_length',
       'cos',

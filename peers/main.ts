@@ -1,36 +1,32 @@
-/** `npm run peers`: Quern beside other engines, in one process on one adapter. @module */
+/** `npm run peers`: Quern beside other engines, on one adapter, in one process or in one page. @module */
 import { parseArgs } from 'node:util';
-import { formatNumber, formatTable } from '../src/cli/format.ts';
-import type { DeviceFacts } from '../src/gpu/device.ts';
-import { bertEntries } from './bert.ts';
-import { geometricMean, hold, type Entry, type Outcome } from './contest.ts';
-import { decoderEntries } from './decoder.ts';
-import { onlyDriver } from './drivers.ts';
-import { matmulEntries } from './matmul.ts';
-import { Peer } from './ort.ts';
-import { quernDevices, type OpenDevice } from './quern.ts';
-
-const KIND_NAMES = ['matmul', 'bert', 'decode'] as const;
-type Kind = (typeof KIND_NAMES)[number];
-const ENTRIES: Readonly<Record<Kind, (open: OpenDevice, peer: Peer) => readonly Entry[]>> = {
-  matmul: matmulEntries,
-  bert: bertEntries,
-  decode: decoderEntries,
-};
-/** Both compute in f32, in different orders. */
-const TOLERANCE = 1e-3;
+import { benchFacts } from '../src/cli/bench_facts.ts';
+import { BROWSERS, type BrowserName } from '../src/cli/browser/find.ts';
+import type { BrowserAdapter } from '../src/cli/browser/launch.ts';
+import { formatTable } from '../src/cli/format.ts';
+import { compare, type CompareOptions } from './compare.ts';
+import { DEFAULT_KINDS, entriesOf, KINDS, PAGE_KINDS, type Kind } from './entries.ts';
+import { compareInBrowser } from './headless.ts';
+import { openNodeArena } from './node_arena.ts';
+import { groupRowsOf, headingOf, lineOf, reportJson, rowsOf, skippedLineOf } from './report.ts';
+import { servePage } from './serve.ts';
 
 const HELP = `usage: npm run peers -- [options]
 
-Measures Quern and ONNX Runtime's WebGPU provider (onnxruntime-node) in turn, in one process and on one adapter, with
-the same weights, and prints how many times as fast Quern is: the peer's time over Quern's in the same round, wall time
-and CPU time of the process, as median (smallest to largest). On a software adapter both engines compute on the
-processor, and other work on the machine changes the wall time more than the CPU time. Outputs are compared first;
-"error" is the largest difference over the largest number.
+Measures Quern and ONNX Runtime's WebGPU provider in turn, on one adapter, with the same weights, and prints how many
+times as fast Quern is: the peer's time over Quern's in the same round, wall time and CPU time, as median (smallest to
+largest). On a software adapter both engines compute on the processor, and other work on the machine changes the wall
+time more than the CPU time. Outputs are compared first; "error" is the largest difference over the largest number.
+It runs in one Node process (onnxruntime-node), or in one page of a headless browser (onnxruntime-web).
 
-  --only LIST        of: ${KIND_NAMES.join(', ')}; default: all
+  --only LIST        of: ${KINDS.join(', ')}; default: ${DEFAULT_KINDS.join(',')};
+                     ${PAGE_KINDS.join(' and ')} only run in a browser
   --filter TEXT      only those whose name has this text, e.g. "q4 1 x"
-  --adapter NAME     lavapipe (default), swiftshader, or default: what each engine chooses by itself
+  --browser NAME     run in a page of this browser: ${BROWSERS.join(', ')}
+  --page             serve that page for any browser, and measure there
+  --port N           port of the page (default 5174); the next free one when it is taken
+  --adapter NAME     lavapipe (default in Node), swiftshader (default in browsers), or default: what each engine
+                     chooses by itself
   --repetitions N    rounds that count, after one that warms up; default 5
   --json             print one JSON object
   --list             only say what would be measured
@@ -54,7 +50,7 @@ export async function main(argv: string[]): Promise<number> {
     return 0;
   }
   try {
-    await run(options);
+    await run(options, argv);
     return 0;
   } catch (error) {
     process.stderr.write(`peers: ${messageOf(error)}\n`);
@@ -62,41 +58,45 @@ export async function main(argv: string[]): Promise<number> {
   }
 }
 
-async function run({
-  kinds,
-  filter,
-  adapter,
-  repetitions,
-  isJson,
-  isList,
-}: Options): Promise<void> {
-  const driver = adapter === 'default' ? undefined : onlyDriver(adapter);
-  // First, while there is only that driver: Quern looks for more.
-  const peer = await Peer.open(driver);
-  const open = quernDevices(adapter);
-  const device = await open();
-  const { facts } = device;
-  device.dispose();
-  const print = (text: string): void => void (isJson || process.stdout.write(text));
-  const entries = kinds
-    .flatMap((kind) => ENTRIES[kind](open, peer))
-    .filter(({ name }) => name.includes(filter));
-  if (isList) {
-    process.stdout.write(entries.map(({ name }) => `${name}\n`).join(''));
+async function run(options: Options, argv: readonly string[]): Promise<void> {
+  const { kinds, filter, adapter, browser, port, repetitions, isJson } = options;
+  if (options.isList) {
+    const entries = entriesOf(kinds, filter);
+    process.stdout.write(entries.map(({ name, peer }) => `${name}, ${peer}\n`).join(''));
     return;
   }
-  print(`${headingOf(facts, peer, repetitions).join('\n')}\n\n`);
-  const outcomes: Outcome[] = [];
-  for (const entry of entries) {
-    const found = await hold(entry, repetitions, TOLERANCE);
-    outcomes.push(...found);
-    print(found.map(lineOf).join(''));
+  if (options.isPage) {
+    const { address } = await servePage(port);
+    process.stdout.write(`Quern beside other engines: ${address}\n`);
+    // The server keeps the process alive until it is ended from outside.
+    return new Promise(() => {});
   }
-  print(`\n${tableOf(outcomes)}\n${tableOfGroups(outcomes)}`);
+  const print = (text: string): void => void (isJson || process.stdout.write(text));
+  const listeners: Pick<CompareOptions, 'onStart' | 'onOutcome' | 'onSkipped'> = {
+    onStart: (about) => print(`${headingOf(about)}\n`),
+    onOutcome: (outcome) => print(lineOf(outcome)),
+    onSkipped: (skipped) => print(skippedLineOf(skipped)),
+  };
+  const report = await (browser === undefined
+    ? compare(await openNodeArena(adapter ?? 'lavapipe'), entriesOf(kinds, filter), {
+        repetitions,
+        runtime: `Node ${process.version}`,
+        ...listeners,
+      })
+    : compareInBrowser(
+        { browser, adapter: browserAdapter(adapter), kinds, filter, repetitions, port },
+        listeners,
+      ));
+  const { outcomes } = report;
+  print(`\n${formatTable(rowsOf(outcomes))}\n${formatTable(groupRowsOf(outcomes))}`);
   if (!isJson) return;
-  const { description } = facts;
-  const report = { adapter: description, peer: peer.version, repetitions, outcomes };
-  process.stdout.write(`${JSON.stringify(report)}\n`);
+  const { commit, command } = benchFacts(argv, 'npm run peers --');
+  process.stdout.write(`${JSON.stringify(reportJson(report, command, commit))}\n`);
+}
+
+function browserAdapter(adapter: Adapter | undefined): BrowserAdapter {
+  if (adapter !== 'lavapipe') return adapter ?? 'swiftshader';
+  throw new Error('browsers do not take lavapipe; use --adapter swiftshader or default');
 }
 
 function messageOf(error: unknown): string {
@@ -106,7 +106,10 @@ function messageOf(error: unknown): string {
 interface Options {
   readonly kinds: readonly Kind[];
   readonly filter: string;
-  readonly adapter: Adapter;
+  readonly adapter: Adapter | undefined;
+  readonly browser: BrowserName | undefined;
+  readonly isPage: boolean;
+  readonly port: number;
   readonly repetitions: number;
   readonly isJson: boolean;
   readonly isList: boolean;
@@ -117,9 +120,12 @@ function parseOptions(argv: string[]): Options | 'help' {
   const { values } = parseArgs({
     args: argv,
     options: {
-      only: { type: 'string', default: KIND_NAMES.join(',') },
+      only: { type: 'string', default: DEFAULT_KINDS.join(',') },
       filter: { type: 'string', default: '' },
-      adapter: { type: 'string', default: 'lavapipe' },
+      browser: { type: 'string' },
+      page: { type: 'boolean', default: false },
+      port: { type: 'string', default: '5174' },
+      adapter: { type: 'string' },
       repetitions: { type: 'string', default: '5' },
       json: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
@@ -127,74 +133,34 @@ function parseOptions(argv: string[]): Options | 'help' {
     },
   });
   if (values.help) return 'help';
-  const repetitions = Number(values.repetitions);
-  if (!Number.isSafeInteger(repetitions) || repetitions < 1) {
-    throw new TypeError(`--repetitions ${values.repetitions}: expected a number from 1 on`);
+  const kinds = values.only.split(',').map((kind) => oneOf('only', kind, KINDS));
+  const browser =
+    values.browser === undefined ? undefined : oneOf('browser', values.browser, BROWSERS);
+  const pageKind = kinds.find((kind) => PAGE_KINDS.some((name) => name === kind));
+  if (pageKind !== undefined && browser === undefined && !values.list) {
+    throw new TypeError(`--only ${pageKind}: runs in a page only; add --browser chromium`);
   }
   return {
-    kinds: values.only.split(',').map((kind) => oneOf('only', kind, KIND_NAMES)),
+    kinds,
     filter: values.filter,
-    adapter: oneOf('adapter', values.adapter, ADAPTERS),
-    repetitions,
+    adapter: values.adapter === undefined ? undefined : oneOf('adapter', values.adapter, ADAPTERS),
+    browser,
+    isPage: values.page,
+    port: numberOf('port', values.port),
+    repetitions: numberOf('repetitions', values.repetitions),
     isJson: values.json,
     isList: values.list,
   };
+}
+
+function numberOf(option: string, value: string): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && number >= 1) return number;
+  throw new TypeError(`--${option} ${value}: expected a whole number from 1 on`);
 }
 
 function oneOf<T extends string>(option: string, value: string, values: readonly T[]): T {
   const found = values.find((one) => one === value);
   if (found !== undefined) return found;
   throw new TypeError(`--${option} ${value}: expected one of: ${values.join(', ')}`);
-}
-
-function headingOf(facts: DeviceFacts, peer: Peer, repetitions: number): readonly string[] {
-  const names = [facts.vendor, facts.architecture, facts.description];
-  return [
-    `adapter  ${names.filter((name) => name !== '').join(' ')}`,
-    `peer     ONNX Runtime ${peer.version}, WebGPU provider; all nodes on it`,
-    `runtime  Node ${process.version}, ${repetitions} rounds after one that warms up`,
-  ];
-}
-
-function lineOf({ name, what, wallRatio, cpuRatio, error, notes }: Outcome): string {
-  const ratios = `${formatNumber(wallRatio.median)} times as fast (by CPU time ${formatNumber(cpuRatio.median)})`;
-  const facts = [ratios, `error ${error.toExponential(1)}`, ...notes].join('; ');
-  return `${[name, what].filter((word) => word !== '').join(', ')}: ${facts}\n`;
-}
-
-function tableOf(outcomes: readonly Outcome[]): string {
-  const ratio = ({ median, min, max }: Outcome['wallRatio']): readonly string[] => [
-    formatNumber(median),
-    `${formatNumber(min)} to ${formatNumber(max)}`,
-  ];
-  const rows = outcomes.map((outcome) => [
-    `${outcome.name} ${outcome.what}`,
-    outcome.unit,
-    formatNumber(outcome.quernPerSecond.median),
-    formatNumber(outcome.peerPerSecond.median),
-    ...ratio(outcome.wallRatio),
-    ...ratio(outcome.cpuRatio),
-  ]);
-  const head = ['', 'unit', 'Quern', 'peer', 'ratio', 'range', 'CPU ratio', 'range'];
-  return formatTable([head, ...rows]);
-}
-
-/** Geometric means, where a group has several. */
-function tableOfGroups(outcomes: readonly Outcome[]): string {
-  const groups = new Map<string, Outcome[]>();
-  for (const outcome of outcomes) {
-    groups.set(outcome.group, [...(groups.get(outcome.group) ?? []), outcome]);
-  }
-  const rows = [...groups]
-    .filter(([, members]) => members.length > 1)
-    .map(([group, members]) => [
-      group,
-      `${members.length}`,
-      formatNumber(geometricMean(members.map(({ wallRatio }) => wallRatio.median))),
-      formatNumber(Math.min(...members.map(({ wallRatio }) => wallRatio.median))),
-      formatNumber(geometricMean(members.map(({ cpuRatio }) => cpuRatio.median))),
-      formatNumber(Math.min(...members.map(({ cpuRatio }) => cpuRatio.median))),
-    ]);
-  const head = ['', 'measured', 'ratio, mean', 'smallest', 'CPU ratio, mean', 'smallest'];
-  return rows.length === 0 ? '' : formatTable([head, ...rows]);
 }

@@ -5,11 +5,13 @@ import { Recorder } from '../src/gpu/recorder.ts';
 import type { Recording } from '../src/gpu/recording.ts';
 import { NO_COUNTS } from '../src/gpu/tensor.ts';
 import { matmul } from '../src/kernels/matmul.ts';
-import { relativeError, timed, type Contest, type Entry, type Sample } from './contest.ts';
+import type { Arena } from './arena.ts';
+import type { Clock, Sample } from './clock.ts';
+import { relativeError, type Contest, type Entry } from './contest.ts';
 import { OnnxGraph } from './onnx.ts';
 import { addMatrix } from './onnx_parts.ts';
-import type { Peer } from './ort.ts';
-import { RandomStore, tuneKernels, type Form, type OpenDevice } from './quern.ts';
+import { ONNX_RUNTIME, type Peer } from './ort.ts';
+import { RandomStore, tuneKernels, type Form } from './quern.ts';
 import { randomFloats } from './random_weights.ts';
 
 interface Shape {
@@ -46,33 +48,34 @@ const HEAD: Sizes = [[576, 49_152]];
 const LEAST_MS = 100;
 const MOST_CALLS = 256;
 
-export function matmulEntries(open: OpenDevice, peer: Peer): readonly Entry[] {
-  const shapes = (form: Form, rows: readonly number[], sizes: Sizes): readonly Shape[] =>
-    rows.flatMap((count) =>
-      sizes.map(([inputs, outputs]) => ({ form, rows: count, inputs, outputs })),
-    );
-  return [
-    ...shapes('f32', [128, 512], BERT_BASE),
-    ...shapes('f32', [128], SMOLLM2_135M),
-    ...shapes('q4', [128, 512], SMOLLM2_135M),
-    ...shapes('q4', [128], QWEN2_05B),
-    ...shapes('f32', [1], [...SMOLLM2_135M, ...HEAD]),
-    ...shapes('q4', [1], [...SMOLLM2_135M, ...HEAD, ...QWEN2_05B]),
-  ].map((shape) => {
-    const { form, rows, inputs, outputs } = shape;
-    return {
-      group: `matmul ${rows === 1 ? 'decode' : 'prefill'} ${form}`,
-      name: `matmul ${form} ${rows} x ${inputs} x ${outputs}`,
-      open: () => openMatmul(open, peer, shape),
-    };
-  });
+export const MATMUL_ENTRIES: readonly Entry[] = [
+  ...shapes('f32', [128, 512], BERT_BASE),
+  ...shapes('f32', [128], SMOLLM2_135M),
+  ...shapes('q4', [128, 512], SMOLLM2_135M),
+  ...shapes('q4', [128], QWEN2_05B),
+  ...shapes('f32', [1], [...SMOLLM2_135M, ...HEAD]),
+  ...shapes('q4', [1], [...SMOLLM2_135M, ...HEAD, ...QWEN2_05B]),
+].map((shape) => {
+  const { form, rows, inputs, outputs } = shape;
+  return {
+    group: `matmul ${rows === 1 ? 'decode' : 'prefill'} ${form}`,
+    name: `matmul ${form} ${rows} x ${inputs} x ${outputs}`,
+    peer: ONNX_RUNTIME,
+    open: (arena) => openMatmul(arena, shape),
+  };
+});
+
+function shapes(form: Form, rows: readonly number[], sizes: Sizes): readonly Shape[] {
+  return rows.flatMap((count) =>
+    sizes.map(([inputs, outputs]) => ({ form, rows: count, inputs, outputs })),
+  );
 }
 
-async function openMatmul(open: OpenDevice, peer: Peer, shape: Shape): Promise<Contest> {
+async function openMatmul({ clock, openDevice, openPeer }: Arena, shape: Shape): Promise<Contest> {
   const { rows, inputs, outputs } = shape;
   const x = randomFloats('x', rows * inputs);
-  const mine = await openQuernSide(await open(), shape, x);
-  const theirs = await openPeerSide(peer, shape, x);
+  const mine = await openQuernSide(await openDevice(), clock, shape, x);
+  const theirs = await openPeerSide(await openPeer(), clock, shape, x);
   const what = '';
   return {
     amounts: { [what]: { count: (2 * rows * inputs * outputs) / 1e9, unit: 'GFLOP' } },
@@ -95,6 +98,7 @@ interface Side {
 
 async function openQuernSide(
   device: Device,
+  clock: Clock,
   { form, rows, inputs, outputs }: Shape,
   values: Float32Array<ArrayBuffer>,
 ): Promise<Side> {
@@ -120,7 +124,7 @@ async function openQuernSide(
   if (await tuneKernels(device)) recording = await record();
   const run = (times: number): Promise<void> => replay(device, recording, times);
   return {
-    sample: sampler(run),
+    sample: sampler(clock, run),
     async result() {
       await run(1);
       const range = recording.kept('y');
@@ -143,6 +147,7 @@ function replay(device: Device, recording: Recording, times: number): Promise<vo
 
 async function openPeerSide(
   peer: Peer,
+  clock: Clock,
   { form, rows, inputs, outputs }: Shape,
   values: Float32Array<ArrayBuffer>,
 ): Promise<Side> {
@@ -157,7 +162,7 @@ async function openPeerSide(
     y?.dispose();
   };
   return {
-    sample: sampler(async (times) => {
+    sample: sampler(clock, async (times) => {
       for (let i = 0; i < times; i += 1) await multiply();
       await peer.settled();
     }),
@@ -176,14 +181,14 @@ async function openPeerSide(
 }
 
 /** Measures runs of a length that is found the first time. */
-function sampler(run: (times: number) => Promise<void>): () => Promise<Sample> {
+function sampler(clock: Clock, run: (times: number) => Promise<void>): () => Promise<Sample> {
   let times = 0;
   return async () => {
     if (times === 0) {
-      const { wallMs } = await timed(() => run(1));
+      const { wallMs } = await clock.timed(() => run(1));
       times = Math.min(Math.max(1, Math.ceil(LEAST_MS / wallMs)), MOST_CALLS);
     }
-    const { wallMs, cpuMs } = await timed(() => run(times));
+    const { wallMs, cpuMs } = await clock.timed(() => run(times));
     return { wallMs: wallMs / times, cpuMs: cpuMs / times };
   };
 }

@@ -5,21 +5,8 @@
  *
  * @module
  */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-
-/** What we use of `protobufjs`; its own types are there only when the peers are installed. */
-interface ProtobufJs {
-  parse(
-    text: string,
-    options: object,
-  ): { readonly root: { lookupType(name: string): MessageType } };
-}
-
-interface MessageType {
-  fromObject(values: object): object;
-  encode(message: object): { finish(): Uint8Array };
-}
+import protobuf from 'protobufjs';
+import proto from './onnx.proto?raw';
 
 /** ONNX's numbers of element types. */
 const DATA_TYPES = { f32: 1, u8: 2, i32: 6, i64: 7 } as const;
@@ -35,8 +22,6 @@ const OPSETS = [
   { domain: 'com.microsoft', version: 1 },
 ];
 
-const protobuf: ProtobufJs = createRequire(import.meta.url)('protobufjs');
-const proto = readFileSync(new URL('onnx.proto', import.meta.url), 'utf8');
 const { root } = protobuf.parse(proto, { keepCase: true });
 const Model = root.lookupType('onnx.Model');
 

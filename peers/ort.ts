@@ -1,13 +1,13 @@
 /** ONNX Runtime's WebGPU provider: models that run on the GPU only, with inputs and outputs there. @module */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { basename } from 'node:path';
 import { OnnxGraph, type OnnxModel, type OnnxType } from './onnx.ts';
 
 type Data = Float32Array | Int32Array | BigInt64Array;
 
-/** What we use of `onnxruntime-node`; its own types are there only when the peers are installed. */
-interface Ort {
+/** What ONNX Runtime is called among the peers. */
+export const ONNX_RUNTIME = 'ONNX Runtime';
+
+/** What we use of `onnxruntime-node` and `onnxruntime-web`; their own types are there only when the peers are installed. */
+export interface Ort {
   readonly env: { logLevel: string };
   readonly Tensor: new (type: string, data: Data, dims: readonly number[]) => OrtTensor;
   readonly InferenceSession: { create(bytes: Uint8Array, options: object): Promise<OrtSession> };
@@ -69,15 +69,11 @@ export class Peer {
   }
 
   /**
-   * Loads ONNX Runtime and opens its device.
+   * Opens its device.
    *
-   * @param driver - the only Vulkan driver that it may use, a file for `VK_ICD_FILENAMES`; else it chooses
-   * @throws if it is not installed, has no WebGPU, or took another driver
+   * @throws if it has no WebGPU
    */
-  static async open(driver: string | undefined): Promise<Peer> {
-    const require = createRequire(import.meta.url);
-    const ort: Ort = require('onnxruntime-node');
-    const { version }: { version: string } = require('onnxruntime-node/package.json');
+  static async open(ort: Ort, version: string): Promise<Peer> {
     ort.env.logLevel = 'error';
     const graph = new OnnxGraph();
     graph.input('x', 'f32');
@@ -88,7 +84,6 @@ export class Peer {
     const down = await openSession(ort, model, { outputs: 'cpu' });
     const one = new ort.Tensor('float32', new Float32Array(4), [4]);
     const fence = onGpu((await up.run({ x: one }, ['y']))['y']);
-    if (driver !== undefined) checkDriver(driver);
     return new Peer(version, ort, up, down, fence);
   }
 
@@ -157,13 +152,4 @@ function openSession(ort: Ort, model: OnnxModel, { outputs }: OpenOptions): Prom
     extra: { session: { disable_cpu_ep_fallback: '1' } },
     ...(outputs === 'gpu' && { preferredOutputLocation: 'gpu-buffer' }),
   });
-}
-
-/** @throws unless this process has loaded the driver's library */
-function checkDriver(file: string): void {
-  const { ICD }: { ICD: { library_path: string } } = JSON.parse(readFileSync(file, 'utf8'));
-  const library = basename(ICD.library_path);
-  if (!readFileSync('/proc/self/maps', 'utf8').includes(library)) {
-    throw new Error(`onnxruntime: does not run on ${file}: ${library} is not loaded`);
-  }
 }

@@ -1,6 +1,5 @@
-/** Quern's side: its own sources, on a device of their own. @module */
+/** Quern's side: its own sources. @module */
 import type { Device } from '../src/gpu/device.ts';
-import { openDevice } from '../src/gpu/device.ts';
 import type { DeviceTensor } from '../src/gpu/tensor.ts';
 import { Tuner } from '../src/engine/tuner.ts';
 import {
@@ -14,19 +13,11 @@ import { DECODERS } from '../src/models/decoders.ts';
 import { ENCODERS } from '../src/models/encoders.ts';
 import type { ModelKind, Models } from '../src/models/family.ts';
 import { familyOf, type Families } from '../src/models/kinds.ts';
-import { openGpu, type AdapterChoice } from '../src/node/gpu.ts';
 import { WeightScope, type NamedPart, type WeightStore } from '../src/weights/scope.ts';
 import { RandomMatrix, randomVector } from './random_weights.ts';
 
 /** What matrices are stored in on both sides. */
 export type Form = 'f32' | 'q4';
-
-/** Opens a device with Quern's defaults, for one contest: it frees all memory when it is disposed. */
-export type OpenDevice = () => Promise<Device>;
-
-export function quernDevices(adapter: AdapterChoice): OpenDevice {
-  return async () => openDevice(await openGpu(adapter));
-}
 
 /**
  * Tries the kernels that recordings on the device have chosen among, as loading a model does.

@@ -1,10 +1,27 @@
 import { describe, expect, it } from 'vitest';
-import { geometricMean, hold, relativeError, type Contest } from '../../../peers/contest.ts';
+import type { Arena } from '../../../peers/arena.ts';
+import { Clock } from '../../../peers/clock.ts';
+import {
+  geometricMean,
+  hold,
+  relativeError,
+  type Contest,
+  type Entry,
+} from '../../../peers/contest.ts';
 
 const sample = (ms: number): { readonly wallMs: number; readonly cpuMs: number } => ({
   wallMs: ms,
   cpuMs: ms / 2,
 });
+
+const refuse = (): never => {
+  throw new Error('none of these contests opens a device');
+};
+const ARENA: Arena = { clock: new Clock(() => 0), openDevice: refuse, openPeer: refuse };
+
+function entryOf(group: string, contest: Contest): Entry {
+  return { group, name: 'tiny', peer: 'another', open: async () => contest };
+}
 
 function contestOf(error: number, calls: string[] = []): Contest {
   return {
@@ -27,8 +44,8 @@ function contestOf(error: number, calls: string[] = []): Contest {
 describe('a contest', () => {
   it('measures in turn, and does not count the first round', async () => {
     const calls: string[] = [];
-    const entry = { group: 'model', name: 'tiny', open: async () => contestOf(0, calls) };
-    const [outcome, ...others] = await hold(entry, 3, 1e-3);
+    const entry = entryOf('model', contestOf(0, calls));
+    const [outcome, ...others] = await hold(entry, ARENA, 3);
     expect(others).toEqual([]);
     expect(calls).toEqual([
       ...[0, 1, 2, 3].flatMap((round) => [`quern ${round}`, `peer ${round}`]),
@@ -36,6 +53,7 @@ describe('a contest', () => {
     ]);
     expect(outcome).toMatchObject({
       group: 'model prefill',
+      peer: 'another',
       unit: 'tokens/s',
       quernPerSecond: { median: 500, min: 250, max: 1000 },
       // Ratios of pairs: 2, 3 and 1; not those of the medians.
@@ -46,9 +64,16 @@ describe('a contest', () => {
 
   it.each([0.01, Number.NaN])('refuses outputs that differ by %f', async (error) => {
     const calls: string[] = [];
-    const entry = { group: '', name: 'tiny', open: async () => contestOf(error, calls) };
-    await expect(hold(entry, 3, 1e-3)).rejects.toThrow(/tiny: the outputs differ by/);
+    const entry = entryOf('', contestOf(error, calls));
+    await expect(hold(entry, ARENA, 3)).rejects.toThrow(/tiny: the outputs differ by/);
     expect(calls).toEqual(['dispose']);
+  });
+
+  it('has no ratio of CPU times where they are not known', async () => {
+    const unknown = { wallMs: 1, cpuMs: Number.NaN };
+    const contest = { ...contestOf(0), quern: async () => ({ prefill: unknown }) };
+    const [outcome] = await hold(entryOf('', contest), ARENA, 1);
+    expect(outcome).not.toHaveProperty('cpuRatio');
   });
 });
 
