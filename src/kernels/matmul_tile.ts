@@ -37,6 +37,8 @@ const combine = defineKernel({
   bindings: { parts: 'read', bias: 'read', residual: 'read', y: 'write' },
 });
 
+/** Most rows of y that a thread of `direct` computes. */
+const DIRECT_ROWS = 8;
 const COMBINE_WORKGROUP = 64;
 /** Room that parts of a split k must have, however few the rows: whether it is split may not depend on their number. */
 const MOST_SPLIT_ROWS = 16_384;
@@ -70,8 +72,10 @@ export const TILE_VARIANTS: MatmulVariants = {
     kernel: 'matmul_direct',
     suits: (_facts, shape) => hasWholeBlocks(shape),
     fusesGate: true,
-    record: (call) =>
-      recordDirect(call, 16, { BUNDLE: 8, BUNDLES: 1, ROWS_LIBRARY: 'lib/rows_load.wgsl' }),
+    record(call) {
+      const BUNDLE = Math.min(DIRECT_ROWS, capacityOf(call.rows));
+      recordDirect(call, 16, { BUNDLE, BUNDLES: 1, ROWS_LIBRARY: 'lib/rows_load.wgsl' });
+    },
   },
   lanes: {
     kernel: 'matmul_direct',
