@@ -1,9 +1,11 @@
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { reportSet, SHAPES } from '../../src/bench/index.ts';
+import { DropTarget } from '../components/drop_target.tsx';
 import { Icon, Mark } from '../components/icons.tsx';
 import { ThemeSwitch } from '../components/theme_switch.tsx';
 import { Toasts } from '../components/toasts.tsx';
+import { showToast } from '../components/ui.ts';
 import { models } from './address.ts';
 import { Failures } from './failures.tsx';
 import { isDownload } from './models.ts';
@@ -32,7 +34,9 @@ export function App(): JSX.Element {
           <Failures />
           <SharedResult store={store} onShow={show} />
           {/* Whatever is drawn during a run takes its time from what is measured. */}
-          {!isRunning && (
+          {isRunning ? (
+            <DropTarget text="Drop it when the run is over" onDrop={refuse} />
+          ) : (
             <>
               {shown.value !== undefined && <Results record={shown.value} />}
               <Records store={store} current={shown.value?.id} onShow={show} />
@@ -44,6 +48,11 @@ export function App(): JSX.Element {
       <Toasts />
     </>
   );
+}
+
+/** A file that a browser opened instead would end the run. */
+function refuse(): void {
+  showToast({ text: 'Not while something is measured: drop it again when the run is over.' });
 }
 
 function show(record: BenchRecord | undefined): void {

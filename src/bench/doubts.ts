@@ -55,6 +55,10 @@ const T_98_MANY = 2.326;
 const OUTLIER = 0.2;
 /** Ceilings that changed by more than this, and whose repetitions do not overlap. */
 const CHANGED_CEILING = 0.1;
+/** Share of a limit that is more than what measuring it errs by. */
+const BEYOND = 1.1;
+/** Bytes that some cache may hold, so that reading them again may be faster than memory is. */
+const CACHED_BYTES = 256 * 2 ** 20;
 /** Standard deviation over median from which a median means little. */
 const WIDE = 0.1;
 
@@ -79,7 +83,7 @@ export function findDoubts(evidence: Evidence): readonly Doubt[] {
 }
 
 function doubtsOfTest(
-  { test, tokensPerSecond, firstTokenMs }: TestResult,
+  { test, tokensPerSecond, firstTokenMs, limit, stepBytes = Infinity }: TestResult,
   tick: number,
   run: { readonly leastMs: number; readonly wasHidden: boolean } | undefined,
 ): readonly Doubt[] {
@@ -94,6 +98,11 @@ function doubtsOfTest(
   } else if (firstTokenMs !== undefined && tick > SHORT_TICK_SHARE * firstTokenMs.median) {
     const message = `the first token took ${formatNumber(firstTokenMs.median)} ms, and the clock's steps are ${formatNumber(tick)} ms`;
     doubts.push({ kind: 'coarse-timer', test, message });
+  }
+  const mayBeCached = limit?.by === 'bandwidth' && stepBytes <= CACHED_BYTES;
+  if (limit !== undefined && limit.share > BEYOND && !mayBeCached) {
+    const message = `came to ${formatShare(limit.share)} of the limit: other work was on the device when its ceilings were measured`;
+    doubts.push({ kind: 'busy', test, message });
   }
   const unsteady = doubtOfRuns(tokensPerSecond);
   if (unsteady !== undefined) doubts.push({ ...unsteady, test });

@@ -111,6 +111,22 @@ describe('findDoubts', () => {
     expect(kinds(16)[1]).toBe('coarse-timer pp512 a repetition took 300 ms');
   });
 
+  it('believes no share of a limit that nothing can reach', () => {
+    const found = (share: number, by: 'bandwidth' | 'arithmetic', stepBytes?: number): boolean => {
+      const results = benchReport().results.map((result) => ({
+        ...result,
+        limit: { by, tokensPerSecond: 1, share },
+        ...(stepBytes !== undefined && { stepBytes }),
+      }));
+      return findDoubts(evidence({ results })).some(({ message }) => message.includes('the limit'));
+    };
+    expect(found(1.05, 'arithmetic')).toBe(false);
+    expect(found(1.5, 'arithmetic')).toBe(true);
+    expect(found(1.5, 'bandwidth', 2 ** 30)).toBe(true);
+    // What lies in a cache is read faster than memory.
+    expect(found(1.5, 'bandwidth', 2 ** 20)).toBe(false);
+  });
+
   it('compares the ceilings before and after', () => {
     const { peaks } = benchReport();
     if (peaks === null) throw new Error('no ceilings');
