@@ -9,6 +9,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { setImmediate } from 'node:timers';
 import { NoWebGpuError } from '../util/errors.ts';
 
 /**
@@ -50,6 +51,9 @@ const SWIFTSHADER_FILES = [
   '/opt/microsoft/msedge',
 ].map((folder) => `${folder}/vk_swiftshader_icd.json`);
 
+/** Far less than a step on any software adapter. */
+const NAP_MS = 0.2;
+
 /**
  * One per set of flags, kept for as long as the process lives, also when this module itself is collected: Dawn looks for
  * events of an instance from timers of its own, and crashes where it has been garbage-collected.
@@ -82,7 +86,25 @@ export async function openGpu(
   const listed = await adapters;
   const adapter = pick(choice, listed);
   if (adapter === undefined) throw missing(choice, listed);
+  if (SOFTWARE.test(adapter.name)) leaveCores();
   return instance(create, [`backend=${adapter.backend}`, `adapter=${adapter.name}`, ...toggles]);
+}
+
+let leavesCores = false;
+
+/**
+ * While Dawn waits for anything it looks for it in every turn of the event loop, without a pause: a core is lost to it, which
+ * a software adapter computes with. So the loop naps in every turn; where nothing is waited for, there are no turns.
+ */
+function leaveCores(): void {
+  if (leavesCores) return;
+  leavesCores = true;
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  const nap = (): void => {
+    Atomics.wait(cell, 0, 0, NAP_MS);
+    setImmediate(nap).unref();
+  };
+  setImmediate(nap).unref();
 }
 
 function instance(create: Create, flags: string[]): GPU {
