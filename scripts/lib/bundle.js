@@ -108,7 +108,8 @@ function startedScripts(repository) {
 const LOADED = {
   base: ['util/errors', 'util/objects', 'util/or_abort', 'engine/stream', 'engine/conversation'],
   sources: ['weights/sources/resolve'],
-  port: ['worker/post', 'worker/remote_engine', 'worker/remote_encoder', 'worker/remote_seq2seq'],
+  port: ['worker/lifetime', 'worker/post', 'worker/protocol', 'worker/rpc'],
+  remote: ['worker/remote_engine', 'worker/remote_encoder', 'worker/remote_seq2seq'],
   engine: ['engine/engine', 'models/decoders'],
   encoder: ['engine/encoder', 'models/encoders'],
   seq2seq: ['engine/seq2seq', 'models/encoder_decoders'],
@@ -116,9 +117,10 @@ const LOADED = {
 
 /**
  * Puts modules into few chunks: left alone, the bundler makes one for every set of entries, many of them small, and
- * each is compressed apart. A chunk imports only those above it:
+ * each is compressed apart. A chunk imports only those above it. What starts the worker is in `remote`, which the worker
+ * does not import: Next.js waits for itself forever where a worker's code names the worker.
  *
- *     base ── sources ─┬─ port
+ *     base ── sources ─┬─ port ── remote
  *                      └─ shaders, core ─┬─ encoder
  *                                        └─ engine ── seq2seq
  *
@@ -132,7 +134,7 @@ function chunks(repository) {
     /** @param {string} id @param {import('rolldown').ChunkingContext} context */
     name(id, context) {
       reached ??= reach(repository, context);
-      const { base, sources, port, engine, encoder, seq2seq } = reached;
+      const { base, sources, port, remote, engine, encoder, seq2seq } = reached;
       const isLocal = engine.has(id) || encoder.has(id) || seq2seq.has(id);
       if (id.endsWith('.wgsl?raw')) return isLocal ? 'shaders' : null;
       if (base.has(id)) return 'base';
@@ -140,7 +142,8 @@ function chunks(repository) {
       if (encoder.has(id)) return engine.has(id) || seq2seq.has(id) ? 'core' : 'encoder';
       if (engine.has(id)) return 'engine';
       if (seq2seq.has(id)) return 'seq2seq';
-      return port.has(id) ? 'port' : null;
+      if (port.has(id)) return 'port';
+      return remote.has(id) ? 'remote' : null;
     },
   };
 }

@@ -155,7 +155,7 @@ describeInBrowsers(
 
       await page.focus('.record-open');
       await page.keyboard.press('F2');
-      await page.waitForSelector('.record input.field');
+      await page.waitForSelector('.record input.field:focus');
       await page.keyboard.type('My laptop');
       await page.keyboard.press('Enter');
       await page.waitForSelector('::-p-text(My laptop)', PATIENCE);

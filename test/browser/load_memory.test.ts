@@ -52,7 +52,8 @@ async function openPage(): Promise<Page> {
     root: REPOSITORY,
     appType: 'custom',
     logLevel: 'error',
-    cacheDir: `${REPOSITORY}node_modules/.vite-test`,
+    cacheDir: `${REPOSITORY}node_modules/.vite-test/load_memory`,
+    optimizeDeps: { entries: ['test/browser/pages/load_memory.ts'] },
     resolve: { alias: PACKAGE_ENTRIES },
     server: { host: '127.0.0.1', port: 0, hmr: false, watch: null },
     plugins: [

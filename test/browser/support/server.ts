@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createServer, type InlineConfig } from 'vite';
@@ -20,14 +21,17 @@ export async function startServer(
   config: Pick<InlineConfig, 'root' | 'configFile' | 'optimizeDeps' | 'plugins'> = {
     root: REPOSITORY,
     configFile: false,
+    // Not the pages of `peers/`, whose packages are not there.
+    optimizeDeps: { entries: ['demo/*.html', 'test/browser/pages/*.ts'] },
   },
 ): Promise<TestServer> {
+  // Tests run beside `npm start` and each other: two servers that prepare dependencies in one folder spoil it for both, and
+  // pages of each root depend on other packages.
+  const cacheDir = `${REPOSITORY}node_modules/.vite-test/${process.pid}-${basename(config.root ?? 'demo')}`;
   const server = await createServer({
     ...config,
     logLevel: 'error',
-    // Tests may run beside `npm start`, whose cache of dependencies must stay its own.
-    // So must be that of each root, whose pages depend on other packages.
-    cacheDir: `${REPOSITORY}node_modules/.vite-test/${basename(config.root ?? 'demo')}`,
+    cacheDir,
     server: { host: '127.0.0.1', port: 0, hmr: false, watch: null, fs: { allow: [REPOSITORY] } },
   });
   await server.listen();
@@ -35,5 +39,9 @@ export async function startServer(
   if (typeof address !== 'object' || address === null) {
     throw new Error('the test server has no port');
   }
-  return { origin: `http://127.0.0.1:${address.port}`, close: () => server.close() };
+  const close = async (): Promise<void> => {
+    await server.close();
+    await rm(cacheDir, { recursive: true, force: true });
+  };
+  return { origin: `http://127.0.0.1:${address.port}`, close };
 }

@@ -34,6 +34,7 @@ export function run(command: string, args: readonly string[], cwd: string): stri
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd,
     encoding: 'utf8',
+    timeout: 240_000,
     // As in a shell of its own: Vitest sets NODE_ENV, and npm hands its own settings down.
     env: Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_ENV$|VITEST)/.test(name)),
