@@ -1,12 +1,11 @@
 import type { JSX } from 'preact';
 import { type BenchReport, deviceMarkdown } from '../../src/bench/index.ts';
 import { copyText } from '../components/clipboard.ts';
+import { FactList, type Facts } from '../components/facts.tsx';
 import { Icon } from '../components/icons.tsx';
 import { adapterName } from '../wording.ts';
 import { nameOfReport } from './models.ts';
 import { formatFigure, formatMs } from './wording.ts';
-
-type Facts = readonly (readonly [name: string, value: string])[];
 
 /** What a bug report needs of a device; of each report its own, since kernels are chosen for a model. */
 export function DeviceSection({
@@ -39,19 +38,6 @@ export function DeviceSection({
         </details>
       ))}
     </section>
-  );
-}
-
-function FactList({ facts }: { readonly facts: Facts }): JSX.Element {
-  return (
-    <dl class="facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
   );
 }
 

@@ -2,6 +2,7 @@ import type { EngineStats } from 'quern';
 import type { JSX } from 'preact';
 import type { ContextUse } from '../state/types.ts';
 import { adapterName, formatBytes, formatCount } from '../wording.ts';
+import { FactList } from './facts.tsx';
 
 const THREADS = {
   page: 'the page',
@@ -21,7 +22,7 @@ export function DeviceDetails({
   return (
     <>
       <h2>Model</h2>
-      <Facts
+      <FactList
         facts={[
           ['Family', model.modelType],
           ['Parameters', formatCount(model.parameters)],
@@ -30,7 +31,7 @@ export function DeviceDetails({
         ]}
       />
       <h2>Device</h2>
-      <Facts
+      <FactList
         facts={[
           ['Adapter', `${adapterName(adapter)}${adapter.isSoftware ? ' (software)' : ''}`],
           ['Features', features.join(', ') || 'none of f16, subgroups'],
@@ -41,7 +42,7 @@ export function DeviceDetails({
         ]}
       />
       <h2>GPU memory</h2>
-      <Facts
+      <FactList
         facts={[
           ['Weights', formatBytes(memory.weights)],
           ['Context cache', formatBytes(memory.kv)],
@@ -49,7 +50,7 @@ export function DeviceDetails({
         ]}
       />
       <h2>Since loading</h2>
-      <Facts
+      <FactList
         facts={[
           ['Tokens read', formatCount(totals.promptTokens)],
           ['of them cached', formatCount(totals.cachedTokens)],
@@ -59,23 +60,6 @@ export function DeviceDetails({
         ]}
       />
     </>
-  );
-}
-
-function Facts({
-  facts,
-}: {
-  readonly facts: readonly (readonly [name: string, value: string])[];
-}): JSX.Element {
-  return (
-    <dl class="facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
   );
 }
 
