@@ -1,7 +1,6 @@
 /** The GPU that will be measured, before anything is. @module */
 import { type Signal, signal } from '@preact/signals';
-import { readDevice } from '../../src/bench/index.ts';
-import { adapterName } from '../wording.ts';
+import { adapterName, readDevice } from '../../src/bench/index.ts';
 import { gpuOfPage } from './platform.ts';
 
 /** What the browser tells of the GPU; missing until it has. */

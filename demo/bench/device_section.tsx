@@ -1,9 +1,8 @@
 import type { JSX } from 'preact';
-import { type BenchReport, deviceMarkdown } from '../../src/bench/index.ts';
+import { adapterName, type BenchReport, deviceMarkdown } from '../../src/bench/index.ts';
 import { copyText } from '../components/clipboard.ts';
 import { FactList, type Facts } from '../components/facts.tsx';
 import { Icon } from '../components/icons.tsx';
-import { adapterName } from '../wording.ts';
 import { nameOfReport } from './models.ts';
 import { formatFigure, formatMs } from './wording.ts';
 

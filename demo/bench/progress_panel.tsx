@@ -5,7 +5,13 @@ import type { PlanProgress } from '../../src/bench/index.ts';
 import { formatBytes } from '../wording.ts';
 import { plan } from './address.ts';
 import { nameOfTarget } from './models.ts';
-import { describeCount, describeRest, describeTask, percentOf } from './progress_wording.ts';
+import {
+  describeNow,
+  describeRest,
+  describeRound,
+  describeTask,
+  percentOf,
+} from './progress_wording.ts';
 import { sentence } from './wording.ts';
 import { lastRun, type Running, running } from './state.ts';
 
@@ -49,19 +55,13 @@ function Progress({ run: { progress } }: { readonly run: Running }): JSX.Element
         <h2 id="progress-title">{progress === undefined ? 'Starting' : titleOf(progress)}</h2>
         <span>{progress === undefined ? 0 : percentOf(progress)} %</span>
       </div>
-      {/* Read out once for each task, not for each repetition. */}
+      {/* Read out once for each round of the tests, not for each test in it. */}
       <p class="visually-hidden" role="status">
-        {progress && describeTask(progress)}
+        {progress && (describeRound(progress) ?? describeTask(progress))}
       </p>
       <progress aria-labelledby="progress-title" value={progress?.fraction ?? 0} max={1} />
       <div class="progress-lines">
-        <p>
-          {progress === undefined
-            ? 'Getting ready.'
-            : sentence(
-                [describeTask(progress), describeCount(progress)].filter(Boolean).join(', '),
-              )}
-        </p>
+        <p>{progress === undefined ? 'Getting ready.' : sentence(describeNow(progress))}</p>
         <p class="quiet">{rest === undefined ? 'How long it takes shows soon.' : sentence(rest)}</p>
       </div>
     </>

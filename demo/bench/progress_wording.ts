@@ -4,15 +4,20 @@ import { describeProgress as describeLoad, formatWait } from '../wording.ts';
 import { nameOfTarget } from './models.ts';
 import { describeTest } from './wording.ts';
 
-/** All of it in a line: `SmolLM2 135M in 4 bits: writes 32 tokens, 2 of 5 — 40 %, about 12 s left` */
+/** All of it in a line: `SmolLM2 135M in 4 bits: repetition 2 of 5, writes 32 tokens — 40 %, about 12 s left` */
 export function describeProgress(progress: PlanProgress | undefined): string {
   if (progress === undefined) return 'starting';
   const rest = describeRest(progress);
-  const now = [describeTask(progress), describeCount(progress)].filter(Boolean).join(', ');
   return [
-    `${nameOfTarget(progress.target)}: ${now} — ${percentOf(progress)} %`,
+    `${nameOfTarget(progress.target)}: ${describeNow(progress)} — ${percentOf(progress)} %`,
     ...(rest === undefined ? [] : [rest]),
   ].join(', ');
+}
+
+/** What is measured now, and for the how-manieth time: `repetition 2 of 5, writes 32 tokens` */
+export function describeNow(progress: PlanProgress): string {
+  const round = describeRound(progress);
+  return [...(round === undefined ? [] : [round]), describeTask(progress)].join(', ');
 }
 
 /** What is measured now. */
@@ -33,10 +38,10 @@ export function describeTask({ phase, test, load }: PlanProgress): string {
   }
 }
 
-/** Repetitions that are done, `2 of 5`; empty where nothing is repeated. */
-export function describeCount({ phase, done = 0, of = 0 }: PlanProgress): string {
-  if (phase !== 'test') return '';
-  return done === 0 ? 'warming up' : `${done} of ${of}`;
+/** `repetition 2 of 5`, which all tests take turns in; undefined where nothing is repeated. */
+export function describeRound({ phase, done, of = 0 }: PlanProgress): string | undefined {
+  if (phase !== 'test') return undefined;
+  return done === undefined ? 'warming up' : `repetition ${done + 1} of ${of}`;
 }
 
 /** `about 12 s left`; undefined where that is not known yet. */

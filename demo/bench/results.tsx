@@ -1,8 +1,8 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import type { BenchReport } from '../../src/bench/index.ts';
+import { adapterName, type BenchReport } from '../../src/bench/index.ts';
 import { Icon } from '../components/icons.tsx';
-import { adapterName, formatCount } from '../wording.ts';
+import { formatCount } from '../wording.ts';
 import { CallsTable, KernelTables } from './detail_tables.tsx';
 import { DeviceSection } from './device_section.tsx';
 import { Plots } from './plots/plots.tsx';

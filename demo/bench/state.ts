@@ -37,5 +37,7 @@ export const lastRun: Signal<RunEnd | undefined> = signal();
 export const failures: Signal<readonly Failure[]> = signal([]);
 /** What the page shows: the last run, or what was opened since. */
 export const shown: Signal<BenchRecord | undefined> = signal();
+/** Ids of the records that are checked to be compared. */
+export const compared: Signal<ReadonlySet<string>> = signal(new Set<string>());
 /** Whether there are results that nobody has been taken to yet. */
 export const hasNews: Signal<boolean> = signal(false);

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { SearchHit } from '../state/types.ts';
 import { Menu, type MenuItem } from './popover.tsx';
 
@@ -116,7 +116,8 @@ export function TitleField({
   const field = useRef<HTMLInputElement>(null);
   // Escape takes the field away, and a field that goes loses the focus: only the first of both counts.
   const isFinished = useRef(false);
-  useEffect(() => field.current?.select(), []);
+  // Before anything else can happen: a key that is pressed now belongs into the field.
+  useLayoutEffect(() => field.current?.select(), []);
   function finish(text: string | undefined): void {
     if (isFinished.current) return;
     isFinished.current = true;

@@ -48,8 +48,8 @@ export function adapterName({
   architecture,
   description,
 }: Pick<BenchReport['adapter'], 'vendor' | 'architecture' | 'description'>): string {
-  const name = [vendor, architecture, description].filter((part) => part !== '').join(' ');
-  return name === '' ? 'unknown adapter' : name;
+  if (description !== '') return description;
+  return [vendor, architecture].filter((part) => part !== '').join(' ') || 'an unnamed GPU';
 }
 
 function compareResults(

@@ -1,6 +1,6 @@
 /** What measures models and devices, and reads, writes and compares what was measured: for `quern bench` and its page. @module */
 export { parseTest, testName, type BenchTest } from './bench_tests.ts';
-export { compareReports, differences, type Comparison } from './compare.ts';
+export { adapterName, compareReports, differences, type Comparison } from './compare.ts';
 export type { Calls } from './count_calls.ts';
 export { readDevice } from './device_report.ts';
 export {

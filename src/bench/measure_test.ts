@@ -35,6 +35,8 @@ export interface TestSetting {
   readonly clock: Clock;
   readonly signal: AbortSignal | undefined;
   readonly repetitions: number;
+  /** Least time of a repetition. */
+  readonly leastMs: number;
   readonly peaks: Peaks | null;
   /** Smallest step of the clock. */
   readonly tickMs: number;
@@ -52,29 +54,80 @@ export interface MeasuredTest {
 
 const PROFILE_REPETITIONS = 3;
 
-/** Runs a test once to warm up and then several times, and its kernels if they are asked for. */
-export async function measureTest(
+/**
+ * Repeats each test once to warm up and then several times, and its kernels if they are asked for.
+ *
+ * Tests take turns, so that what changes while all of them run is in the spread of each, not between them.
+ */
+export async function measureTests(
+  bench: SubjectBench,
+  tests: readonly BenchTest[],
+  setting: TestSetting,
+): Promise<readonly MeasuredTest[]> {
+  const { repetitions, isHidden } = setting;
+  const series = tests.map((test) => ({ test, runs: [] as Repetition[] }));
+  const measured: MeasuredTest[] = [];
+  for (let done = -1; done < repetitions; done += 1) {
+    for (const { test, runs } of series) {
+      const name = testName(test);
+      const progress = {
+        phase: 'test',
+        test: name,
+        ...(done >= 0 && { done }),
+        of: repetitions,
+      } as const;
+      const run = await setting.meter.step(name, progress, async () => {
+        // Only what happens from here on counts.
+        isHidden?.();
+        return repeat(bench, test, setting);
+      });
+      if (done < 0) continue;
+      runs.push({ ...run, wasHidden: isHidden?.() ?? false });
+      // While the bench knows of this test's last step.
+      if (done === repetitions - 1) measured.push(await conclude(bench, test, runs, setting));
+    }
+  }
+  return measured;
+}
+
+interface Repetition extends TestRun {
+  readonly wasHidden: boolean;
+}
+
+/** Runs a test for long enough to tell its rate: several times, if it is short. */
+async function repeat(
   bench: SubjectBench,
   test: BenchTest,
+  { clock, leastMs }: TestSetting,
+): Promise<TestRun> {
+  const runs: TestRun[] = [];
+  const beginMs = clock.now();
+  do runs.push(await bench.run(test));
+  while (clock.now() - beginMs < leastMs);
+  const sum = (of: (run: TestRun) => number): number => runs.reduce((all, run) => all + of(run), 0);
+  const [first] = runs;
+  return {
+    ...first,
+    tokens: sum(({ tokens }) => tokens),
+    ms: sum(({ ms }) => ms),
+    ...(first?.firstTokenMs !== undefined && {
+      firstTokenMs: sum(({ firstTokenMs = 0 }) => firstTokenMs) / runs.length,
+    }),
+  };
+}
+
+async function conclude(
+  bench: SubjectBench,
+  test: BenchTest,
+  runs: readonly Repetition[],
   setting: TestSetting,
 ): Promise<MeasuredTest> {
-  const { device, clock, signal, repetitions, peaks, profileMs, meter, isHidden } = setting;
+  const { device, clock, signal, peaks, profileMs, meter } = setting;
   const name = testName(test);
-  const runs: TestRun[] = [];
-  let wasHidden = false;
-  for (let i = -1; i < repetitions; i += 1) {
-    const progress = { phase: 'test', test: name, done: Math.max(i, 0), of: repetitions } as const;
-    const run = await meter.step(name, progress, () => {
-      // Only what happens from here on counts.
-      isHidden?.();
-      return bench.run(test);
-    });
-    if (i < 0) continue;
-    runs.push(run);
-    const wasHiddenNow = isHidden?.() ?? false;
-    wasHidden ||= wasHiddenNow;
-  }
-  const evidence = { leastMs: Math.min(...runs.map(({ ms }) => ms)), wasHidden };
+  const evidence = {
+    leastMs: Math.min(...runs.map(({ ms }) => ms)),
+    wasHidden: runs.some(({ wasHidden }) => wasHidden),
+  };
   const result = describeTest(test, runs, bench.needs(test), setting);
   const step = bench.lastStep;
   if (profileMs === undefined || step === undefined) return { result, evidence };

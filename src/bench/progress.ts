@@ -5,7 +5,7 @@ export interface BenchProgress {
   /** `check`: the ceilings once more; `reload`: the second load. */
   readonly phase: 'load' | 'peaks' | 'test' | 'profile' | 'check' | 'reload';
   readonly test?: string;
-  /** Repetitions done, of how many; none are while a test warms up. */
+  /** Repetitions done, of how many; absent while a test warms up. */
   readonly done?: number;
   readonly of?: number;
   /** How far a load is. */

@@ -16,7 +16,7 @@ import { countCalls, type Calls } from './count_calls.ts';
 import { countMemory, type GpuMemory } from './count_memory.ts';
 import { describeDevice } from './device_report.ts';
 import { findDoubts } from './doubts.ts';
-import { benchOf, measureTest, type MeasuredTest } from './measure_test.ts';
+import { benchOf, measureTests } from './measure_test.ts';
 import {
   openSubject,
   targetKind,
@@ -33,7 +33,7 @@ export interface BenchOptions extends Omit<OpenOptions, 'gpu' | 'onProgress'> {
   readonly clock: Clock;
   /** Names of tests; default: {@link DEFAULT_TESTS}. */
   readonly tests?: readonly string[] | undefined;
-  /** Measured runs of each test, after one that warms up; default 5. */
+  /** Measured repetitions of each test, after one that warms up; default 5. A short test is run several times in each. */
   readonly repetitions?: number | undefined;
   /** Whether to measure what the device can do, before and after the tests; default true. */
   readonly measuresPeaks?: boolean | undefined;
@@ -55,6 +55,8 @@ export type PageMemoryReader = () => PageMemory | undefined | Promise<PageMemory
 
 /** Costs of what is done beside the tests, in decode steps: good enough to tell how far a run is. */
 const COSTS = { load: 150, peaks: 150, profile: 150, check: 60, reload: 100 } as const;
+/** Long enough for the short pauses of a browser and an operating system to come to the same in each repetition. */
+const REPETITION_MS = 500;
 /** So many steps of the clock make a time that can be told to a few percent. */
 const ENOUGH_TICKS = 50;
 /** Least and most time of one measurement of a ceiling, and of a kernel, in milliseconds. */
@@ -63,7 +65,7 @@ const PROFILE_MS = 20;
 const LONGEST_MS = 500;
 
 /**
- * Measures a model: loads it, runs each test once to warm up and then `repetitions` times, and frees it.
+ * Measures a model: loads it, repeats each test once to warm up and then `repetitions` times, and frees it.
  *
  * @throws {RequestError} if a test is unknown or not for models of this kind
  * @throws {OutOfMemoryError} if the device cannot hold the model
@@ -159,24 +161,18 @@ async function measureLoaded(run: Run, options: BenchOptions): Promise<BenchRepo
   const bench = benchOf(subject, clock, calls, signal);
   const tests = distinct(loaded.tests);
   expectTests(meter, asked, tests, options);
-  const measured: MeasuredTest[] = [];
-  for (const test of tests) {
-    const { isHidden } = options;
-    const tickMs = described.timerTickMs;
-    const profileMs = profiles ? leastMs(PROFILE_MS) : undefined;
-    const setting = {
-      device,
-      clock,
-      signal,
-      repetitions,
-      peaks,
-      tickMs,
-      profileMs,
-      meter,
-      isHidden,
-    };
-    measured.push(await measureTest(bench, test, setting));
-  }
+  const measured = await measureTests(bench, tests, {
+    device,
+    clock,
+    signal,
+    repetitions,
+    leastMs: REPETITION_MS,
+    peaks,
+    tickMs: described.timerTickMs,
+    profileMs: profiles ? leastMs(PROFILE_MS) : undefined,
+    meter,
+    isHidden: options.isHidden,
+  });
   const testPeak = memory.takePeak();
   const stats = subject.stats();
   const afterTests = await options.pageMemory?.();

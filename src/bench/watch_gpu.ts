@@ -26,13 +26,17 @@ export function watchDevices(gpu: GPU, watch: (device: object) => void): GPU {
   });
 }
 
-/** Replaces a method of an object by one that also passes its result through `after`. */
-export function listen(object: unknown, method: string, after: (result: unknown) => unknown): void {
+/** Replaces a method of an object by one that also passes its result, and what it was called with, through `after`. */
+export function listen(
+  object: unknown,
+  method: string,
+  after: (result: unknown, args: readonly unknown[]) => unknown,
+): void {
   if (!isObject(object)) return;
   const original: unknown = Reflect.get(object, method);
   if (typeof original !== 'function') return;
   Reflect.set(object, method, (...args: readonly unknown[]) =>
-    after(Reflect.apply(original, object, args)),
+    after(Reflect.apply(original, object, args), args),
   );
 }
 

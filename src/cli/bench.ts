@@ -32,7 +32,8 @@ Tests have llama-bench's names. pp512: a prompt of 512 tokens, until its first t
 after another; tg128@d4096: with 4096 tokens before them; tg128x4: four streams at once, all their tokens counted.
 Encoders: enc128x8: eight texts of 128 tokens queued at once, until all vectors are here. Encoder-decoders: enc512 until
 the first token of the reply, and tg. Default: pp512,tg128,tg128@d4096; enc128,enc128x8,enc512,enc512x8; enc512,tg128.
-Each is run once to warm up and then as often as --repetitions says. Prompts are random ids, sampling is greedy and counted.
+They take turns, once to warm up and then as often as --repetitions says; a short one is run for half a second each time.
+Prompts are random ids, sampling is greedy and counted.
 
 The limit beside each figure follows from ceilings measured on this adapter first: streaming reads (BW) and
 multiplications and additions in registers, in f32 (FMA).
@@ -185,7 +186,7 @@ function phaseOf({ phase, test = '', done, of }: BenchProgress): string {
     case 'check':
       return 'measuring the adapter';
     case 'test':
-      return `${test}: ${done === 0 ? 'warming up' : `${done} of ${of}`}`;
+      return `${done === undefined ? 'warming up' : `repetition ${done + 1} of ${of}`}, ${test}`;
     case 'profile':
       return `${test}: its kernels`;
     case 'reload':

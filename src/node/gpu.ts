@@ -51,8 +51,10 @@ const SWIFTSHADER_FILES = [
   '/opt/microsoft/msedge',
 ].map((folder) => `${folder}/vk_swiftshader_icd.json`);
 
-/** Far less than a step on any software adapter. */
-const NAP_MS = 0.2;
+/** The first nap of the event loop after it did something, in milliseconds, and how naps grow while it only waits. */
+const NAPS = { firstMs: 0.1, growth: 1.15, longestMs: 2 };
+/** A turn of the event loop that took longer did more than look for what is done. */
+const WAITING_TURN_MS = 0.05;
 
 /**
  * One per set of flags, kept for as long as the process lives, also when this module itself is collected: Dawn looks for
@@ -94,14 +96,20 @@ let leavesCores = false;
 
 /**
  * While Dawn waits for anything it looks for it in every turn of the event loop, without a pause: a core is lost to it, which
- * a software adapter computes with. So the loop naps in every turn; where nothing is waited for, there are no turns.
+ * a software adapter computes with. So the loop naps in every turn, the longer the longer it has waited: what takes long is
+ * found a seventh of its time late at most. Where nothing is waited for, there are no turns.
  */
 function leaveCores(): void {
   if (leavesCores) return;
   leavesCores = true;
   const cell = new Int32Array(new SharedArrayBuffer(4));
+  let napMs = NAPS.firstMs;
+  let wokenMs = 0;
   const nap = (): void => {
-    Atomics.wait(cell, 0, 0, NAP_MS);
+    const hasWaited = performance.now() - wokenMs < WAITING_TURN_MS;
+    napMs = hasWaited ? Math.min(napMs * NAPS.growth, NAPS.longestMs) : NAPS.firstMs;
+    Atomics.wait(cell, 0, 0, napMs);
+    wokenMs = performance.now();
     setImmediate(nap).unref();
   };
   setImmediate(nap).unref();

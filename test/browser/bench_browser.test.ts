@@ -15,8 +15,8 @@ const TESTS = ['--tests', 'pp64,tg16', '--repetitions', '3'];
 const PAGE = ['--adapter', 'swiftshader', '--model', 'tiny', '--weights', 'f32', ...TESTS];
 
 /**
- * How far the ranges of page and command may be apart. The same adapter computes the same in both, some 10 % apart; but
- * another test may take half of the processor from either.
+ * How far the ranges of page and command may be apart. The same adapter computes the same in both; but another test may
+ * take half of the processor from either.
  */
 const APART = 3;
 

@@ -1,6 +1,10 @@
 /** What the roofline plot shows of reports, without how. @module */
-import { type BenchReport, rooflineOf, type RooflinePoint } from '../../../src/bench/index.ts';
-import { adapterName } from '../../wording.ts';
+import {
+  adapterName,
+  type BenchReport,
+  rooflineOf,
+  type RooflinePoint,
+} from '../../../src/bench/index.ts';
 import { labelsOf, letterOf } from '../records/naming.ts';
 
 /** Roofs, and the points under them. */

@@ -1,6 +1,5 @@
 /** How reports are called where several stand side by side. @module */
-import type { BenchReport } from '../../../src/bench/index.ts';
-import { adapterName } from '../../wording.ts';
+import { adapterName, type BenchReport } from '../../../src/bench/index.ts';
 import { nameOfReport } from '../models.ts';
 
 /** A name for reports that were made together, e.g. `SmolLM2 135M in 4 bits · Apple M2`. */

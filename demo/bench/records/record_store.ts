@@ -69,6 +69,12 @@ export class RecordStore {
     this.#writing = this.ready;
   }
 
+  /** The record of the same reports, if there is one. */
+  find(reports: readonly BenchReport[]): BenchRecord | undefined {
+    const text = JSON.stringify(reports);
+    return this.list.peek().find((record) => JSON.stringify(record.reports) === text);
+  }
+
   /** Takes in reports as a record. */
   add(
     reports: readonly BenchReport[],

@@ -1,4 +1,3 @@
-import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { DropTarget } from '../../components/drop_target.tsx';
 import { Icon } from '../../components/icons.tsx';
@@ -7,6 +6,7 @@ import { showToast } from '../../components/ui.ts';
 import { Comparison } from './comparison.tsx';
 import { importFiles } from './import_files.ts';
 import { RecordRow } from './record_row.tsx';
+import { compared } from '../state.ts';
 import { type BenchRecord, type RecordStore, UNDO_MS } from './record_store.ts';
 
 /** Runs of this page and of imported files: to open again, to compare, to hand out. */
@@ -21,18 +21,17 @@ export function Records({
   readonly onShow: (record: BenchRecord) => void;
 }): JSX.Element {
   const list = store.list.value;
-  const chosenIds = useSignal<ReadonlySet<string>>(new Set());
   // What was deleted meanwhile is not compared; in the order they were made.
-  const chosen = list.filter(({ id }) => chosenIds.value.has(id)).toReversed();
+  const chosen = list.filter(({ id }) => compared.value.has(id)).toReversed();
   async function take(files: readonly File[]): Promise<void> {
     const last = await importFiles(store, files);
     if (last !== undefined) onShow(last);
   }
   function choose(id: string, isChosen: boolean): void {
-    const ids = new Set(chosenIds.peek());
+    const ids = new Set(compared.peek());
     if (isChosen) ids.add(id);
     else ids.delete(id);
-    chosenIds.value = ids;
+    compared.value = ids;
   }
   return (
     <section class="records" aria-labelledby="records-title">
@@ -62,7 +61,7 @@ export function Records({
               key={record.id}
               record={record}
               isCurrent={record.id === current}
-              isChosen={chosenIds.value.has(record.id)}
+              isChosen={compared.value.has(record.id)}
               onChoose={(isChosen) => choose(record.id, isChosen)}
               onOpen={() => onShow(record)}
               onRename={(name) => store.rename(record.id, name)}

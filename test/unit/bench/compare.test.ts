@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { compareReports, differences } from '../../../src/bench/compare.ts';
+import { adapterName, compareReports, differences } from '../../../src/bench/compare.ts';
 import { spreadOf } from '../../../src/bench/statistics.ts';
 import { benchReport } from '../demo/support/bench_reports.ts';
 
@@ -33,7 +33,14 @@ it('tells what else differs', () => {
   expect(differences(benchReport(), benchReport())).toEqual([]);
   const other = { ...benchReport({ adapter: 'Other' }), commit: 'abc' };
   expect(differences(benchReport(), other)).toEqual([
-    'adapter: test one Test GPU, then test one Other',
+    'adapter: Test GPU, then Other',
     'commit: unknown, then abc',
   ]);
+});
+
+it('names an adapter by its description, else by what there is', () => {
+  const adapter = { vendor: 'acme', architecture: 'anvil-3', description: '' };
+  expect(adapterName(adapter)).toBe('acme anvil-3');
+  expect(adapterName({ ...adapter, description: 'Acme Anvil 3' })).toBe('Acme Anvil 3');
+  expect(adapterName({ vendor: '', architecture: '', description: '' })).toBe('an unnamed GPU');
 });

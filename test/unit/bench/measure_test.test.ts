@@ -1,32 +1,43 @@
 import { expect, it } from 'vitest';
-import { parseTest } from '../../../src/bench/bench_tests.ts';
+import { parseTest, testName } from '../../../src/bench/bench_tests.ts';
 import {
-  measureTest,
+  measureTests,
   type SubjectBench,
   type TestSetting,
 } from '../../../src/bench/measure_test.ts';
 import { ProgressMeter } from '../../../src/bench/progress.ts';
 import { benchReport } from '../demo/support/bench_reports.ts';
 
-/** Runs take as long as they are said to; the first warms up. */
-function measure(
+interface Measured {
+  readonly tests: Awaited<ReturnType<typeof measureTests>>;
+  /** Names of the tests in the order they were run in. */
+  readonly order: readonly string[];
+}
+
+/** Runs take as long as they are said to, whichever test they are of. */
+async function measureAll(
+  names: readonly string[],
   runsMs: readonly number[],
-  setting: Partial<TestSetting> = {},
-): ReturnType<typeof measureTest> {
-  let run = 0;
+  setting: Partial<TestSetting>,
+): Promise<Measured> {
+  let nowMs = 0;
+  const order: string[] = [];
   const bench: SubjectBench = {
-    run: async () => {
-      run += 1;
-      return { tokens: 8, ms: runsMs[run - 1] ?? Number.NaN };
+    run: async (test) => {
+      const ms = runsMs[order.length] ?? Number.NaN;
+      order.push(testName(test));
+      nowMs += ms;
+      return { tokens: 8, ms, firstTokenMs: ms / 2 };
     },
     needs: () => ({ tokens: 1, work: { by: 'bandwidth', bytes: 1e9, flops: 2e9 } }),
     lastStep: undefined,
   };
-  return measureTest(bench, parseTest('tg8'), {
+  const tests = await measureTests(bench, names.map(parseTest), {
     device: undefined as never,
-    clock: { now: () => 0 },
+    clock: { now: () => nowMs },
     signal: undefined,
-    repetitions: runsMs.length - 1,
+    repetitions: 1,
+    leastMs: 0,
     peaks: benchReport().peaks,
     tickMs: 1,
     profileMs: undefined,
@@ -34,6 +45,21 @@ function measure(
     isHidden: undefined,
     ...setting,
   });
+  return { tests, order };
+}
+
+/** One test; the first run warms up. */
+async function measure(
+  runsMs: readonly number[],
+  setting: Partial<TestSetting> = {},
+): Promise<Measured['tests'][number]> {
+  const { tests } = await measureAll(['tg8'], runsMs, {
+    repetitions: runsMs.length - 1,
+    ...setting,
+  });
+  const [test] = tests;
+  if (test === undefined) throw new Error('no test was measured');
+  return test;
 }
 
 it('leaves out the run that warms up, and holds the rest against the limit', async () => {
@@ -48,6 +74,26 @@ it('leaves out the run that warms up, and holds the rest against the limit', asy
     work: { tokens: 1, bytes: 1e9, flops: 2e9 },
   });
   expect(result).not.toHaveProperty('flops');
+});
+
+it('runs a short test several times in a repetition, and warms up for as long', async () => {
+  const runsMs = [10, 10, 10, 5, 15, 10, 40, 30];
+  const { result, evidence } = await measure(runsMs, { repetitions: 3, leastMs: 30 });
+  // Three runs to warm up, 5 + 15 + 10 ms, 40 ms, 30 ms.
+  expect(result.tokensPerSecond.runs).toEqual([800, 200, 8000 / 30]);
+  expect(result.firstTokenMs?.runs).toEqual([5, 20, 15]);
+  expect(evidence.leastMs).toBe(30);
+});
+
+it('has tests take turns', async () => {
+  const { tests, order } = await measureAll(['tg8', 'pp4'], [1, 1, 2, 4, 8, 16], {
+    repetitions: 2,
+  });
+  expect(order).toEqual(['tg8', 'pp4', 'tg8', 'pp4', 'tg8', 'pp4']);
+  expect(tests.map(({ result }) => [result.test, result.tokensPerSecond.runs])).toEqual([
+    ['tg8', [4000, 1000]],
+    ['pp4', [2000, 500]],
+  ]);
 });
 
 it('has finite rates also where the clock saw no time', async () => {

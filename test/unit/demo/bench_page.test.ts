@@ -54,10 +54,10 @@ it('tells how far a run is in a line', () => {
   const target = { model: 'smollm2-135m', weights: 'q4' } as const;
   const progress = { phase: 'test', test: 'tg32', target, index: 0, fraction: 0.406 } as const;
   expect(describeProgress({ ...progress, done: 2, of: 5, leftMs: 11_400 })).toBe(
-    'SmolLM2 135M in 4 bits: writes 32 tokens, 2 of 5 — 40 %, about 12 s left',
+    'SmolLM2 135M in 4 bits: repetition 3 of 5, writes 32 tokens — 40 %, about 12 s left',
   );
-  expect(describeProgress({ ...progress, done: 0, of: 5 })).toBe(
-    'SmolLM2 135M in 4 bits: writes 32 tokens, warming up — 40 %',
+  expect(describeProgress({ ...progress, of: 5 })).toBe(
+    'SmolLM2 135M in 4 bits: warming up, writes 32 tokens — 40 %',
   );
 });
 
