@@ -40,7 +40,7 @@ describe('reportsCsv', () => {
     expect(csv).toContain(',"GPU ""X"", second\nline",');
     const [head = [], row = []] = parseCsv(csv);
     expect(row[head.indexOf('model')]).toBe(`'${name}`);
-    expect(row[head.indexOf('adapter')]).toBe(`${adapter}`);
+    expect(row[head.indexOf('adapter')]).toBe(adapter);
   });
 });
 
