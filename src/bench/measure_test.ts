@@ -57,16 +57,35 @@ const PROFILE_REPETITIONS = 3;
 /**
  * Repeats each test once to warm up and then several times, and its kernels if they are asked for.
  *
- * Tests take turns, so that what changes while all of them run is in the spread of each, not between them.
+ * Tests take turns, so that what changes while all of them run is in the spread of each, not between them. Only those at
+ * a depth are measured by themselves: prompts of others would drive what lies before them out of the cache.
  */
 export async function measureTests(
   bench: SubjectBench,
   tests: readonly BenchTest[],
   setting: TestSetting,
 ): Promise<readonly MeasuredTest[]> {
+  const deep = tests.filter(isDeep);
+  const groups = [tests.filter((test) => !isDeep(test)), ...deep.map((test) => [test])];
+  const measured = new Map<BenchTest, MeasuredTest>();
+  for (const group of groups) {
+    for (const each of await measureInTurn(bench, group, setting)) measured.set(...each);
+  }
+  return tests.flatMap((test) => measured.get(test) ?? []);
+}
+
+function isDeep(test: BenchTest): boolean {
+  return test.kind !== 'encode' && test.depth > 0;
+}
+
+async function measureInTurn(
+  bench: SubjectBench,
+  tests: readonly BenchTest[],
+  setting: TestSetting,
+): Promise<readonly (readonly [BenchTest, MeasuredTest])[]> {
   const { repetitions, isHidden } = setting;
   const series = tests.map((test) => ({ test, runs: [] as Repetition[] }));
-  const measured: MeasuredTest[] = [];
+  const measured: [BenchTest, MeasuredTest][] = [];
   for (let done = -1; done < repetitions; done += 1) {
     for (const { test, runs } of series) {
       const name = testName(test);
@@ -84,7 +103,8 @@ export async function measureTests(
       if (done < 0) continue;
       runs.push({ ...run, wasHidden: isHidden?.() ?? false });
       // While the bench knows of this test's last step.
-      if (done === repetitions - 1) measured.push(await conclude(bench, test, runs, setting));
+      if (done === repetitions - 1)
+        measured.push([test, await conclude(bench, test, runs, setting)]);
     }
   }
   return measured;

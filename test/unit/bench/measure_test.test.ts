@@ -96,6 +96,13 @@ it('has tests take turns', async () => {
   ]);
 });
 
+it('measures tests at a depth by themselves: other prompts would drive out what lies before them', async () => {
+  const names = ['tg8@d64', 'pp4', 'tg8', 'pp4@d32'];
+  const { tests, order } = await measureAll(names, Array<number>(8).fill(1), {});
+  expect(order).toEqual(['pp4', 'tg8', 'pp4', 'tg8', 'tg8@d64', 'tg8@d64', 'pp4@d32', 'pp4@d32']);
+  expect(tests.map(({ result }) => result.test)).toEqual(names);
+});
+
 it('has finite rates also where the clock saw no time', async () => {
   const { result, evidence } = await measure([0, 0, 2], { peaks: null });
   expect(result.tokensPerSecond.runs).toEqual([8000, 4000]);
