@@ -1,5 +1,5 @@
 /** Runs contests one after the other. @module */
-import type { DeviceFacts } from '../src/gpu/device.ts';
+import type { DeviceFacts } from '../src/gpu/facts.ts';
 import type { Arena } from './arena.ts';
 import { CannotRun, hold, type Entry, type Outcome, type Skipped } from './contest.ts';
 import type { About, Report } from './report.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
-import { openDevice } from '../src/gpu/device.ts';
+import { openDevice } from '../src/gpu/open_device.ts';
 import { openGpu, type AdapterChoice } from '../src/node/gpu.ts';
 import type { Arena } from './arena.ts';
 import { Clock } from './clock.ts';

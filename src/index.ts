@@ -10,7 +10,7 @@ export type * from './engine/openai.ts';
 export type * from './engine/seq2seq_api.ts';
 export type { EngineLimits, Seq2SeqLimits } from './engine/limits.ts';
 export type { DraftOptions, SpeculationOption } from './engine/speculation_options.ts';
-export type { OpenDeviceOptions, OptionalFeature } from './gpu/device.ts';
+export type { OpenDeviceOptions, OptionalFeature } from './gpu/open_device.ts';
 export type { KvDType } from './kernels/kv_cache.ts';
 export type { ChatMessage, TextPart } from './tokenizer/chat_template.ts';
 export type { DecodeOptions, EncodeOptions } from './tokenizer/tokenizer.ts';

@@ -1,6 +1,6 @@
 /** Contests in a page, with the browser's WebGPU and `onnxruntime-web`. @module */
 import * as ort from 'onnxruntime-web/webgpu';
-import { openDevice } from '../../src/gpu/device.ts';
+import { openDevice } from '../../src/gpu/open_device.ts';
 import type { Arena } from '../arena.ts';
 import { Clock } from '../clock.ts';
 import { Peer } from '../ort.ts';

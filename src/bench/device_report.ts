@@ -1,4 +1,5 @@
-import { openDevice, type Device } from '../gpu/device.ts';
+import type { Device } from '../gpu/device.ts';
+import { openDevice } from '../gpu/open_device.ts';
 import type { Clock } from '../gpu/stopwatch.ts';
 
 /** An adapter and its device as the browser describes them: what a bug report needs. */

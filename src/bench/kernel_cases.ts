@@ -1,5 +1,5 @@
 /** Operations of models, each by itself, to measure the kernels that run them. @module */
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { Work } from '../gpu/cost.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { NO_COUNTS, type DeviceTensor, type Dim, type Tensor } from '../gpu/tensor.ts';

@@ -10,7 +10,8 @@ import {
 import { measurePeaks, type Peaks } from '../bench/peaks.ts';
 import { MADE_UP_FORM } from '../bench/plan.ts';
 import { caseSizes } from '../bench/shapes.ts';
-import { openDevice, type Device } from '../gpu/device.ts';
+import type { Device } from '../gpu/device.ts';
+import { openDevice } from '../gpu/open_device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
 import { WEIGHT_FORMS, type WeightForm } from '../kernels/matrix.ts';
 import { openGpu } from '../node/gpu.ts';

@@ -1,4 +1,5 @@
-import { Device, type DeviceFacts } from '../gpu/device.ts';
+import { Device } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 
 /**
  * A device on which a model can be set up and run as on any other, but nothing is allocated or computed, and no result

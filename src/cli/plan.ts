@@ -1,6 +1,7 @@
 import type { WeightsReport } from '../engine/api.ts';
 import { openAnyModel } from '../engine/open_any.ts';
-import { type DeviceFacts, openDevice } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
+import { openDevice } from '../gpu/open_device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
 import type { ModelKind } from '../models/family.ts';
 import { type AdapterChoice, openGpu } from '../node/gpu.ts';

@@ -16,7 +16,8 @@ import {
 import type { WeightsReport } from '../engine/api.ts';
 import type { ModelFiles, OpenedModel } from '../engine/model.ts';
 import { formDecision, sizeWeights } from '../engine/weight_forms.ts';
-import type { Device, DeviceFacts } from '../gpu/device.ts';
+import type { Device } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { MemoryLedger } from '../gpu/memory.ts';
 import type { Decoder, EncoderModel, ModelKind, Models, Seq2SeqModel } from '../models/family.ts';
 import { DeviceLimitError, RequestError } from '../util/errors.ts';

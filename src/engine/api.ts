@@ -1,5 +1,5 @@
 /** What an engine offers, how it is loaded, and what it tells of itself. @module */
-import type { OpenDeviceOptions } from '../gpu/device.ts';
+import type { OpenDeviceOptions } from '../gpu/open_device.ts';
 import type { DecodeOptions, EncodeOptions } from '../tokenizer/tokenizer.ts';
 import type { FormSize, WeightChoice, WeightOption } from '../weights/forms.ts';
 import type { HttpOptions } from '../weights/sources/http.ts';

@@ -1,5 +1,5 @@
 /** The draft model of an engine: its files, and how it must go with the other. @module */
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import { DECODERS } from '../models/decoders.ts';
 import type { Decoder } from '../models/family.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';

@@ -1,4 +1,5 @@
-import { openDevice, type Device } from '../gpu/device.ts';
+import type { Device } from '../gpu/device.ts';
+import { openDevice } from '../gpu/open_device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
 import type { Decoder, EncoderModel, Seq2SeqModel, TokenModel } from '../models/family.ts';
 import { WeightFileError } from '../util/errors.ts';

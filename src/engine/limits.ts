@@ -1,4 +1,4 @@
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import { KV_DTYPES, kvBytesPerPage, type KvDType } from '../kernels/kv_cache.ts';
 import type { Decoder, TokenModel } from '../models/family.ts';
 import { divCeil, nextPowerOfTwo } from '../util/arith.ts';

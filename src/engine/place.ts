@@ -1,5 +1,6 @@
 /** What loading a model has in common, whatever it does: its files, its device, and another one when that is lost. @module */
-import { openDevice, type Device, type OpenDeviceOptions } from '../gpu/device.ts';
+import type { Device } from '../gpu/device.ts';
+import { openDevice, type OpenDeviceOptions } from '../gpu/open_device.ts';
 import type { KvDType } from '../kernels/kv_cache.ts';
 import type { ModelTask } from '../kernels/self_test_cases.ts';
 import type { ModelKind, Models } from '../models/family.ts';

@@ -1,5 +1,5 @@
 /** In which form the weights of a model are stored: decided once, before they are loaded. @module */
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import { sizeOf } from '../gpu/tensor.ts';
 import { WEIGHT_FORMS, type WeightForm } from '../kernels/matrix.ts';
 import { RequestError } from '../util/errors.ts';

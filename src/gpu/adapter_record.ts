@@ -1,5 +1,5 @@
 import { isRecord } from '../util/objects.ts';
-import type { DeviceFacts } from './device.ts';
+import type { DeviceFacts } from './facts.ts';
 
 /** What checks on an adapter have found. */
 export interface AdapterRecord {

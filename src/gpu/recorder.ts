@@ -1,6 +1,7 @@
 import { DeviceLimitError, ShapeError } from '../util/errors.ts';
 import { boundCost, type Cost, type Work } from './cost.ts';
-import type { Device, DeviceFacts } from './device.ts';
+import type { Device } from './device.ts';
+import type { DeviceFacts } from './facts.ts';
 import type { Bindings, GridAxis, Kernel } from './kernel.ts';
 import type { PipelineEntry } from './pipeline_cache.ts';
 import { Recording, type Dispatch } from './recording.ts';

@@ -1,7 +1,7 @@
 /** What the kernels of `attention` have in common. @module */
 import type { Cost, Work } from '../gpu/cost.ts';
 import { bytesAt } from '../gpu/cost.ts';
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import type { Slots } from '../gpu/shader.ts';
 import type { DeviceTensor, Tensor } from '../gpu/tensor.ts';

@@ -1,7 +1,7 @@
 /** Attention of one query per sequence: decoding. @module */
 import { defineKernel, type GridAxis, type Kernel } from '../gpu/kernel.ts';
 import { capacityOf, type CountName } from '../gpu/tensor.ts';
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { Slots } from '../gpu/shader.ts';
 import { divCeil } from '../util/arith.ts';
 import { ShapeError } from '../util/errors.ts';

@@ -1,4 +1,4 @@
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { capacityOf, expectRows, expectShape, type Extent, type Tensor } from '../gpu/tensor.ts';
 import { ShapeError } from '../util/errors.ts';

@@ -1,6 +1,6 @@
 /** What the kernels that multiply by a weight matrix have in common. @module */
 import { boundCost } from '../gpu/cost.ts';
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { Bindings } from '../gpu/kernel.ts';
 import { Recorder, type Call } from '../gpu/recorder.ts';
 import type { Slots } from '../gpu/shader.ts';

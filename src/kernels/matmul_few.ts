@@ -1,5 +1,5 @@
 /** Multiplication of few rows, as in decoding and speculation: the weight is read once. @module */
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import { defineKernel } from '../gpu/kernel.ts';
 import type { Slots } from '../gpu/shader.ts';
 import { capacityOf, type DeviceTensor } from '../gpu/tensor.ts';

@@ -1,5 +1,5 @@
 /** What the kernels have in common that compute four neighbouring columns in a thread or a segment of threads. @module */
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import { groupsOf, type GridAxis } from '../gpu/kernel.ts';
 import type { Slots } from '../gpu/shader.ts';
 import { divCeil } from '../util/arith.ts';

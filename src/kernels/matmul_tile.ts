@@ -1,5 +1,5 @@
 /** Multiplication of many rows, as in prefill and encoders. @module */
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import { defineKernel, groupsOf } from '../gpu/kernel.ts';
 import type { Slots } from '../gpu/shader.ts';
 import { capacityOf } from '../gpu/tensor.ts';

@@ -5,7 +5,8 @@
  * @module
  */
 import type { AdapterRecord, DroppedKernel } from '../gpu/adapter_record.ts';
-import type { Device, DeviceFacts } from '../gpu/device.ts';
+import type { Device } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import { readBuffer } from '../gpu/readback.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import { StateBuffer } from '../gpu/state_buffer.ts';

@@ -1,5 +1,5 @@
 /** What a case of the self-test is, and what several of them need. @module */
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { Recorder } from '../gpu/recorder.ts';
 import { NO_COUNTS, type Counts, type Tensor } from '../gpu/tensor.ts';
 import { reducesBySubgroup, type Variant } from './variants.ts';

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { Dim, Tensor } from '../gpu/tensor.ts';
 import type { KvDType } from './kv_cache.ts';
 import { chooseMatmul, FEW_ROWS, matmul, MATMUL_VARIANTS, matmulCandidates } from './matmul.ts';

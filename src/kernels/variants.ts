@@ -1,4 +1,4 @@
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { Slots } from '../gpu/shader.ts';
 import type { WeightForm } from './matrix.ts';
 

@@ -1,4 +1,4 @@
-import type { DeviceFacts } from '../gpu/device.ts';
+import type { DeviceFacts } from '../gpu/facts.ts';
 import type { DeviceTensor, DType } from '../gpu/tensor.ts';
 import {
   isQuantized,

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { openDevice, type Device, type OpenDeviceOptions } from '../../src/gpu/device.ts';
+import type { Device } from '../../src/gpu/device.ts';
+import { openDevice, type OpenDeviceOptions } from '../../src/gpu/open_device.ts';
 import { readBuffer, ReadbackRing } from '../../src/gpu/readback.ts';
 import { StateBuffer } from '../../src/gpu/state_buffer.ts';
 import { createKvLayer } from '../../src/kernels/kv_cache.ts';

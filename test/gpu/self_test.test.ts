@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi, type TestContext } from 'vitest';
 import type { EngineStats } from '../../src/engine/api.ts';
 import type { AdapterRecord } from '../../src/gpu/adapter_record.ts';
-import { openDevice, type Device } from '../../src/gpu/device.ts';
+import type { Device } from '../../src/gpu/device.ts';
+import { openDevice } from '../../src/gpu/open_device.ts';
 import { Engine, type LoadOptions } from '../../src/index.ts';
 import { selfTest, type SelfTestResult } from '../../src/kernels/self_test.ts';
 import { MODEL_TASKS } from '../../src/kernels/self_test_cases.ts';

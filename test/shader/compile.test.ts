@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Device, openDevice } from '../../src/gpu/device.ts';
+import { Device } from '../../src/gpu/device.ts';
+import { openDevice } from '../../src/gpu/open_device.ts';
 import { specialize } from '../../src/gpu/shader.ts';
 import { SHADER_LIBRARY } from '../../src/gpu/shader_library.ts';
 import { openGpu } from '../../src/node/gpu.ts';

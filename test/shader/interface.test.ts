@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openDevice, type Device } from '../../src/gpu/device.ts';
+import type { Device } from '../../src/gpu/device.ts';
+import { openDevice } from '../../src/gpu/open_device.ts';
 import type { Access, Kernel } from '../../src/gpu/kernel.ts';
 import { Recorder } from '../../src/gpu/recorder.ts';
 import { COUNT_NAMES } from '../../src/gpu/tensor.ts';

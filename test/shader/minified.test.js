@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import { openDevice } from '../../src/gpu/device.ts';
+import { openDevice } from '../../src/gpu/open_device.ts';
 import { openGpu } from '../../src/node/gpu.ts';
 import { CollectingRecorder, EVERY_OP } from '../support/every_op.ts';
 

@@ -1,4 +1,4 @@
-import type { DeviceFacts } from '../../src/gpu/device.ts';
+import type { DeviceFacts } from '../../src/gpu/facts.ts';
 
 /** A GPU without optional features, at the limits that WebGPU guarantees. */
 export const PLAIN_FACTS: DeviceFacts = {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, type TestContext } from 'vitest';
-import { openDevice, type Device, type OpenDeviceOptions } from '../../src/gpu/device.ts';
+import type { Device } from '../../src/gpu/device.ts';
+import { openDevice, type OpenDeviceOptions } from '../../src/gpu/open_device.ts';
 import { ONE_ADAPTER, openTestGpu, TEST_ADAPTERS } from './adapters.ts';
 
 /** A device as poor as WebGPU allows. */

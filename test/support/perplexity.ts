@@ -3,7 +3,7 @@ import { Generator } from '../../src/engine/generator.ts';
 import { resolveLimits } from '../../src/engine/limits.ts';
 import type { OpenedModel } from '../../src/engine/model.ts';
 import { uploadModel } from '../../src/engine/model.ts';
-import { openDevice } from '../../src/gpu/device.ts';
+import { openDevice } from '../../src/gpu/open_device.ts';
 import { readBuffer } from '../../src/gpu/readback.ts';
 import type { Decoder } from '../../src/models/family.ts';
 import type { WeightChoice } from '../../src/weights/forms.ts';

@@ -2,7 +2,9 @@
 import { expect, it } from 'vitest';
 import { EncoderQueue } from '../../../src/engine/encoder_queue.ts';
 import type { EncoderTask } from '../../../src/engine/encoder_batches.ts';
-import { Device, openDevice, type DeviceFacts } from '../../../src/gpu/device.ts';
+import { Device } from '../../../src/gpu/device.ts';
+import type { DeviceFacts } from '../../../src/gpu/facts.ts';
+import { openDevice } from '../../../src/gpu/open_device.ts';
 import { embedding } from '../../../src/kernels/embedding.ts';
 import { matmul } from '../../../src/kernels/matmul.ts';
 import type { EncoderModel } from '../../../src/models/family.ts';

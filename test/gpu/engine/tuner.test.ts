@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { Engine } from '../../../src/index.ts';
 import { Tuner } from '../../../src/engine/tuner.ts';
-import { openDevice } from '../../../src/gpu/device.ts';
+import { openDevice } from '../../../src/gpu/open_device.ts';
 import { Recorder } from '../../../src/gpu/recorder.ts';
 import { StateBuffer } from '../../../src/gpu/state_buffer.ts';
 import type { Tensor } from '../../../src/gpu/tensor.ts';

@@ -1,7 +1,8 @@
 /** Attention's kernels chosen by measurement, each rehearsed beside the oracle. */
 import { expect, it } from 'vitest';
 import { Tuner } from '../../../src/engine/tuner.ts';
-import { openDevice, type Device } from '../../../src/gpu/device.ts';
+import type { Device } from '../../../src/gpu/device.ts';
+import { openDevice } from '../../../src/gpu/open_device.ts';
 import { Recorder, type Decision } from '../../../src/gpu/recorder.ts';
 import { StateBuffer } from '../../../src/gpu/state_buffer.ts';
 import type { Tensor } from '../../../src/gpu/tensor.ts';

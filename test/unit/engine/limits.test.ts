@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { resolveLimits, type EngineLimits } from '../../../src/engine/limits.ts';
-import type { DeviceFacts } from '../../../src/gpu/device.ts';
+import type { DeviceFacts } from '../../../src/gpu/facts.ts';
 import type { Decoder } from '../../../src/models/family.ts';
 import { DeviceLimitError, RequestError } from '../../../src/util/errors.ts';
 import { PLAIN_FACTS } from '../../support/device_facts.ts';

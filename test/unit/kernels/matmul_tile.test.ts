@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { DeviceFacts } from '../../../src/gpu/device.ts';
+import type { DeviceFacts } from '../../../src/gpu/facts.ts';
 import { chooseMatmul, matmulCandidates } from '../../../src/kernels/matmul.ts';
 import type { MatmulShape } from '../../../src/kernels/matmul_call.ts';
 import { preferTile, TILE_VARIANTS } from '../../../src/kernels/matmul_tile.ts';

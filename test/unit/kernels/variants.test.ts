@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { chooseDisentangled } from '../../../src/kernels/disentangled_attention.ts';
-import type { DeviceFacts } from '../../../src/gpu/device.ts';
+import type { DeviceFacts } from '../../../src/gpu/facts.ts';
 import { attentionKey, chooseAttention, splitLimits } from '../../../src/kernels/attention.ts';
 import { kvBytesPerPage, kvLibrary, paddedHeadDim } from '../../../src/kernels/kv_cache.ts';
 import { chooseMatmul, matmulKey } from '../../../src/kernels/matmul.ts';
