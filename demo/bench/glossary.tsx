@@ -11,7 +11,7 @@ const TERMS: readonly (readonly [term: string, meaning: string])[] = [
   ],
   [
     'Median, least and most',
-    'Each test is run several times after one that warms up. Half of the runs were faster than the median. Two runs whose ranges overlap are not known to differ.',
+    'Each test is repeated several times, after once to warm up, for half a second or more each time. Half of the repetitions were faster than the median. Two runs whose ranges overlap are not known to differ.',
   ],
   [
     'Limit',

@@ -80,7 +80,7 @@ function Summary(): JSX.Element {
         <dd>
           {describeTests(models, tests)}
           <span class="quiet">
-            {repetitions === 1 ? 'once' : `${repetitions} times`} each, after one run to warm up
+            {repetitions === 1 ? 'once' : `${repetitions} times`} each, after once to warm up
             {profiles && ', then every kernel by itself'}
           </span>
         </dd>

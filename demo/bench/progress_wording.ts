@@ -24,7 +24,8 @@ export function describeNow(progress: PlanProgress): string {
 export function describeTask({ phase, test, load }: PlanProgress): string {
   switch (phase) {
     case 'load':
-      return load === undefined ? 'loads' : describeLoad(load);
+      // The model is ready then, what it is measured with is not.
+      return load === undefined || load.phase === 'ready' ? 'gets ready' : describeLoad(load);
     case 'peaks':
       return 'what the GPU can do at most';
     case 'test':

@@ -52,7 +52,7 @@ function ReportSection({ report }: { readonly report: BenchReport }): JSX.Elemen
   const facts = [
     `${formatCount(model.parameters)} weights${model.isMadeUp ? ', made up' : ''}`,
     adapterName(adapter),
-    settings.repetitions === 1 ? 'measured once' : `median of ${settings.repetitions} runs`,
+    settings.repetitions === 1 ? 'measured once' : `median of ${settings.repetitions} repetitions`,
   ];
   return (
     <article class="report" aria-label={nameOfReport(report)}>

@@ -12,8 +12,8 @@ export interface Comparison {
   /** Median of b over median of a. */
   readonly ratio: number;
   /**
-   * What b is beside a: `faster` or `slower` if no repetition of the one is as fast as any of the other; `unclear` if one
-   * of them was measured once.
+   * What b is beside a: `faster` or `slower` if no repetition of the one is as fast as any of the other; `unclear` if so,
+   * but there are too few of them to say so.
    */
   readonly verdict: 'faster' | 'slower' | 'same within the spread' | 'unclear';
 }
@@ -61,10 +61,16 @@ function compareResults(
   return { model: model.name, form: model.form, test, a, b, ratio, verdict: verdictOf(a, b) };
 }
 
+/** Ranges of four repetitions of the same are apart by chance once in 35 times, those of three once in 10. */
+const ENOUGH_REPETITIONS = 4;
+
 function verdictOf(a: Spread, b: Spread): Comparison['verdict'] {
-  if (a.runs.length < 2 || b.runs.length < 2) return 'unclear';
-  if (b.min > a.max) return 'faster';
-  return b.max < a.min ? 'slower' : 'same within the spread';
+  const isFaster = b.min > a.max;
+  const isSlower = b.max < a.min;
+  const wereRepeated = a.runs.length > 1 || b.runs.length > 1;
+  if (!isFaster && !isSlower && wereRepeated) return 'same within the spread';
+  if (Math.min(a.runs.length, b.runs.length) < ENOUGH_REPETITIONS) return 'unclear';
+  return isFaster ? 'faster' : 'slower';
 }
 
 /** Time depends on sizes, not on numbers: fine-tuned models are the same, wherever their files lie. */

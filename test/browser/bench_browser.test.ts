@@ -11,7 +11,7 @@ import { main as quern } from '../../src/cli/main.ts';
 import { Interrupted } from '../../src/cli/terminal.ts';
 import { fakeTerminal } from '../unit/cli/fake_terminal.ts';
 
-const TESTS = ['--tests', 'pp64,tg16', '--repetitions', '3'];
+const TESTS = ['--tests', 'pp64,tg16', '--repetitions', '4'];
 const PAGE = ['--adapter', 'swiftshader', '--model', 'tiny', '--weights', 'f32', ...TESTS];
 
 /**

@@ -187,10 +187,11 @@ describeInBrowsers(
       expect(await textOf(page, '.results')).toContain('Fast GPU');
       expect(await rows(page)).toHaveLength(2);
       if (name === 'chromium') {
+        for (const box of (await page.$$('.record-check input')).slice(0, 2)) await box.click();
         for (const width of [1280, 390]) {
           await page.setViewport({ width, height: 844 });
           await page.waitForFunction((width) => innerWidth === width, PATIENCE, width);
-          for (const box of (await page.$$('.record-check input')).slice(0, 2)) await box.click();
+          await page.waitForSelector('.comparison canvas', PATIENCE);
           await page.$$eval('details', (all) => {
             for (const one of all) one.open = true;
           });

@@ -140,7 +140,7 @@ const VERDICTS: Readonly<Record<Compared['verdict'], string>> = {
   faster: 'faster',
   slower: 'slower',
   'same within the spread': 'within the spread',
-  unclear: 'measured once',
+  unclear: 'too few repetitions to say',
 };
 
 /** The figure of another report, how many times the base's it is, and whether that is more than chance. */

@@ -18,17 +18,18 @@ function reportOf(tests: Readonly<Record<string, readonly number[]>>, form = 'q4
 }
 
 describe('describeAgainst', () => {
-  const before = [reportOf({ tg16: [100, 104, 96] })];
+  const before = [reportOf({ tg16: [100, 104, 96, 100] })];
 
   it.each([
-    { runs: [100, 104, 96], isSlower: false, says: 'same within the spread' },
+    { runs: [100, 104, 96, 98], isSlower: false, says: 'same within the spread' },
     { runs: [50, 97, 80], isSlower: false, says: 'same within the spread' },
-    { runs: [92, 93, 94], isSlower: false, says: 'slower, within the tolerance' },
+    { runs: [92, 93, 94, 94], isSlower: false, says: 'slower, within the tolerance' },
     { runs: [89, 88, 87], isSlower: true, says: '1 of 1 slower by more than 10.0 %' },
-    { runs: [110, 112, 111], isSlower: false, says: 'faster' },
+    { runs: [110, 112, 111, 110], isSlower: false, says: 'faster' },
+    { runs: [110, 112, 111], isSlower: false, says: 'unclear' },
     { runs: [95], isSlower: false, says: 'unclear' },
     { runs: [80], isSlower: true, says: '1 of 1 slower by more than 10.0 %' },
-  ])('$runs after [100, 104, 96]: $says', ({ runs, isSlower, says }) => {
+  ])('$runs after [100, 104, 96, 100]: $says', ({ runs, isSlower, says }) => {
     const found = describeAgainst(before, [reportOf({ tg16: runs })], 0.1);
     expect(found.isSlower).toBe(isSlower);
     expect(found.text).toContain(says);
