@@ -9,6 +9,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { hrtime } from 'node:process';
 import { setImmediate } from 'node:timers';
 import { NoWebGpuError } from '../util/errors.ts';
 
@@ -53,8 +54,8 @@ const SWIFTSHADER_FILES = [
 
 /** The first nap of the event loop after it did something, in milliseconds, and how naps grow while it only waits. */
 const NAPS = { firstMs: 0.1, growth: 1.15, longestMs: 2 };
-/** A turn of the event loop that took longer did more than look for what is done. */
-const WAITING_TURN_MS = 0.05;
+/** A turn of the event loop that took longer, in nanoseconds, did more than look for what is done. */
+const WAITING_TURN_NS = 50_000n;
 
 /**
  * One per set of flags, kept for as long as the process lives, also when this module itself is collected: Dawn looks for
@@ -104,12 +105,12 @@ function leaveCores(): void {
   leavesCores = true;
   const cell = new Int32Array(new SharedArrayBuffer(4));
   let napMs = NAPS.firstMs;
-  let wokenMs = 0;
+  let wokenNs = 0n;
   const nap = (): void => {
-    const hasWaited = performance.now() - wokenMs < WAITING_TURN_MS;
+    const hasWaited = hrtime.bigint() - wokenNs < WAITING_TURN_NS;
     napMs = hasWaited ? Math.min(napMs * NAPS.growth, NAPS.longestMs) : NAPS.firstMs;
     Atomics.wait(cell, 0, 0, napMs);
-    wokenMs = performance.now();
+    wokenNs = hrtime.bigint();
     setImmediate(nap).unref();
   };
   setImmediate(nap).unref();
