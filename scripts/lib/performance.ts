@@ -117,10 +117,12 @@ function kernelsTable({ peaks, kernels, ...source }: z.infer<typeof KERNELS>): s
 
 function peersTable({ outcomes, ...source }: z.infer<typeof PEERS>): string {
   const { adapter, runtime, peer: version, repetitions } = source;
+  const isModel = ({ unit }: (typeof outcomes)[number]): boolean => unit === 'tokens/s';
+  const sorted = [...outcomes.filter(isModel), ...outcomes.filter((one) => !isModel(one))];
   return [
     table([
       ['', 'unit', 'Quern', 'peer', 'ratio', 'by CPU time'],
-      ...outcomes.map(({ name, peer, what, unit, wallRatio, cpuRatio, ...rates }) => [
+      ...sorted.map(({ name, peer, what, unit, wallRatio, cpuRatio, ...rates }) => [
         [name, what].filter((word) => word !== '').join(', '),
         unit,
         formatNumber(rates.quernPerSecond.median),
