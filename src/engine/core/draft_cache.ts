@@ -114,12 +114,14 @@ export class DraftCache implements Drafter {
       const options = { prompt, cacheSalt, cacheLimit, speculates: true };
       shadow = new Request(request.id, options, Infinity);
       shadow.tokens = tokens;
-      shadow.isFresh = true;
       this.#kv.acquirePrefix(shadow);
       this.#shadows.set(request, shadow);
     }
-    // A request that was preempted and came back between two drafts may have another.
-    shadow.slot = slot;
+    if (shadow.slot !== slot) {
+      // A request that was preempted and came back between two drafts may have another, where nothing of it is known.
+      shadow.slot = slot;
+      shadow.isFresh = true;
+    }
     return shadow;
   }
 
