@@ -17,6 +17,7 @@ export { ModelSource };
  * A file is open only while it is read, so there is nothing to close.
  *
  * @param directory - path of the folder that holds `config.json`
+ * @throws {RequestError} if that is no text
  */
 export declare function openDirectory(directory: string): ModelSource;
 
@@ -26,6 +27,7 @@ export declare function openDirectory(directory: string): ModelSource;
  * Several choices can be open in one process; the same choice gives the same object.
  *
  * @throws {NoWebGpuError} if the package `webgpu` or the adapter is missing; the message says how to get it
+ * @throws {RequestError} if there is no such choice
  */
 export declare function openGpu(choice?: AdapterChoice, options?: OpenGpuOptions): Promise<GPU>;
 

@@ -337,7 +337,7 @@ export declare interface EncoderOptions extends LocalEncoderOptions, Pick<LoadOp
 /** A snapshot of an encoder. */
 export declare interface EncoderStats extends Pick<
   EngineStats,
-  'adapter' | 'memory' | 'requests' | 'pipelines' | 'thread' | 'recoveries' | 'selfTest'
+  'adapter' | 'memory' | 'requests' | 'pipelines' | 'thread' | 'recoveries' | 'selfTest' | 'tuning'
 > {
   readonly model: {
     readonly name: string;
@@ -729,7 +729,13 @@ export declare interface OpenDeviceOptions {
   readonly without?: readonly OptionalFeature[];
   /** Ask for the WebGPU default limits instead of the adapter's. */
   readonly defaultLimits?: boolean;
+  /** Where there are two GPUs; default `high-performance`. */
   readonly powerPreference?: GPUPowerPreference;
+  /**
+   * Multiply weights of 8 and 4 bits as integers where that is measured to be faster. It rounds what they are multiplied
+   * with to 8 bits: an error of about 0.5 % of the largest result, and a reply may depend on what it is batched with.
+   */
+  readonly integerProducts?: boolean;
 }
 
 /** Features that may be withheld, to run as a device without them would. */

@@ -182,6 +182,12 @@ const UNUSED = [
     /(?<=\nfunction create_post_processor\(config\) \{\n)[^]*?(?=\n\}\n)/,
     '  return null;',
   ],
+  // Models without a type: src/tokenizer/tokenizer_file.ts gives them one.
+  [
+    'tokenizers',
+    /(?<=\nfunction create_tokenizer_model\([^]*?\n    default:\n)[^]*?(?=\n      throw )/,
+    '',
+  ],
 ];
 
 /** Leaves out {@link UNUSED}, and what only that needs. */
@@ -190,13 +196,15 @@ function withoutUnused() {
     name: 'quern:without-unused',
     /** @param {string} code @param {string} id */
     transform(code, id) {
-      const found = UNUSED.find(([name]) => id.includes(`/@huggingface/${name}/`));
-      if (found === undefined) return null;
-      const [, pattern, replacement] = found;
-      if (!pattern.test(code)) throw new Error(`${id}: found no ${pattern}, which is left out`);
-      // As many lines as before, for the source map.
-      const shorter = code.replace(pattern, (cut) => replacement + cut.replaceAll(/[^\n]/g, ''));
-      return { code: shorter, map: null };
+      const unused = UNUSED.filter(([name]) => id.includes(`/@huggingface/${name}/`));
+      let shorter = code;
+      for (const [, pattern, replacement] of unused) {
+        if (!pattern.test(shorter))
+          throw new Error(`${id}: found no ${pattern}, which is left out`);
+        // As many lines as before, for the source map.
+        shorter = shorter.replace(pattern, (cut) => replacement + cut.replaceAll(/[^\n]/g, ''));
+      }
+      return unused.length === 0 ? null : { code: shorter, map: null };
     },
   };
 }

@@ -134,7 +134,9 @@ export async function runKernels(
   const forms = weights.split(',').map((form) => choiceValue('weights', form, WEIGHT_FORMS));
   const { kvDtype = 'f16' } = contextValues(values.kv === undefined ? {} : { kv: values.kv });
   const { signal } = terminal;
-  const device = await openDevice(await openGpu(adapterValue(values.adapter)));
+  const device = await openDevice(await openGpu(adapterValue(values.adapter)), {
+    integerProducts: true,
+  });
   const date = new Date().toISOString();
   const isText = values.json !== true;
   try {

@@ -2,7 +2,6 @@ import type { SampleResult } from '../kernels/sample.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { parseMessages, type ChatMessage } from '../tokenizer/chat_template.ts';
 import { RequestError } from '../util/errors.ts';
-import { describeValue } from '../util/objects.ts';
 import type { ChatCompletions } from './api.ts';
 import type {
   ChatCompletion,
@@ -12,7 +11,7 @@ import type {
   FinishReason,
   TokenLogprob,
 } from './openai.ts';
-import { checkParams, resolveParams } from './params.ts';
+import { checkParams, checkRecord, readFlag, resolveParams } from './params.ts';
 import { Replies, type Delta, type RepliesSink } from './replies.ts';
 import { newId, overflowRoom, type EngineParts } from './parts.ts';
 import { Stream } from './stream.ts';
@@ -41,6 +40,8 @@ export class LocalChatCompletions implements ChatCompletions {
     const { tokenizer, generator, model } = this.#parts();
     checkParams(params);
     const resolved = resolveParams(params, spelling(params), model.defaults, model.vocab);
+    const isStream = readFlag('stream', params.stream);
+    checkRecord('chat_template_kwargs', params.chat_template_kwargs);
     const room = overflowRoom(generator, resolved);
     const prompt = renderPrompt(tokenizer, params, room);
     const head = {
@@ -58,10 +59,9 @@ export class LocalChatCompletions implements ChatCompletions {
         sink,
         params.signal,
       );
-    if (params.stream === true) {
-      return streamChunks(start, tokenizer, head, resolved.includeUsage);
-    }
-    return collect(start, tokenizer, head, resolved.n);
+    return isStream
+      ? streamChunks(start, tokenizer, head, resolved.includeUsage)
+      : collect(start, tokenizer, head, resolved.n);
   }
 }
 
@@ -69,14 +69,9 @@ type Head = Pick<ChatCompletion, 'id' | 'created' | 'model'>;
 type Start = (sink: RepliesSink) => Replies;
 
 function spelling(params: ChatCompletionParams): Parameters<typeof resolveParams>[1] {
-  const { logprobs, top_logprobs: top } = params;
-  if (logprobs !== undefined && logprobs !== null && typeof logprobs !== 'boolean') {
-    throw new RequestError(
-      `request: logprobs is ${describeValue(logprobs)}, expected true or false`,
-      { param: 'logprobs' },
-    );
-  }
-  if (top !== undefined && top !== null && logprobs !== true) {
+  const { top_logprobs: top } = params;
+  const logprobs = readFlag('logprobs', params.logprobs);
+  if (top !== undefined && top !== null && !logprobs) {
     throw new RequestError('request: top_logprobs is given, expected logprobs: true with it', {
       param: 'top_logprobs',
     });
@@ -87,7 +82,7 @@ function spelling(params: ChatCompletionParams): Parameters<typeof resolveParams
       newer === undefined
         ? { param: 'max_tokens', value: params.max_tokens }
         : { param: 'max_completion_tokens', value: newer },
-    topLogprobs: { param: 'top_logprobs', value: logprobs === true ? (top ?? 0) : undefined },
+    topLogprobs: { param: 'top_logprobs', value: logprobs ? (top ?? 0) : undefined },
   };
 }
 

@@ -1,7 +1,5 @@
 import type { SampleResult } from '../kernels/sample.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { RequestError } from '../util/errors.ts';
-import { describeValue } from '../util/objects.ts';
 import type { Completions } from './api.ts';
 import type {
   Completion,
@@ -11,7 +9,8 @@ import type {
   CompletionParams,
   FinishReason,
 } from './openai.ts';
-import { checkParams, checkTokenIds, resolveParams } from './params.ts';
+import { wrongInRequest } from './option_reader.ts';
+import { checkParams, checkTokenIds, readFlag, resolveParams } from './params.ts';
 import { newId, overflowRoom, type EngineParts } from './parts.ts';
 import { Replies, type Delta, type RepliesSink } from './replies.ts';
 import { Stream } from './stream.ts';
@@ -41,6 +40,8 @@ export class LocalCompletions implements Completions {
       topLogprobs: { param: 'logprobs', value: params.logprobs },
     };
     const resolved = resolveParams(params, spelling, model.defaults, vocab);
+    const isStream = readFlag('stream', params.stream);
+    const isEcho = readFlag('echo', params.echo);
     const room = overflowRoom(generator, resolved);
     const bos = tokenizer.specialTokens.bos?.id;
     const prompts = readPrompts(params.prompt, tokenizer, vocab).map((ids) =>
@@ -49,7 +50,7 @@ export class LocalCompletions implements Completions {
     const createStream = (prompt: readonly number[]) => tokenizer.createStream({}, prompt);
     const head = { id: newId('cmpl'), created: Math.floor(Date.now() / 1000), model: model.name };
     const texts = prompts.flatMap((ids) => {
-      const text = params.echo === true ? tokenizer.decode(ids) : '';
+      const text = isEcho ? tokenizer.decode(ids) : '';
       return Array.from({ length: resolved.n }, () => text);
     });
     const run: Run = {
@@ -59,7 +60,7 @@ export class LocalCompletions implements Completions {
       includesUsage: resolved.includeUsage,
       start: (sink) => new Replies(generator, createStream, prompts, resolved, sink, params.signal),
     };
-    return params.stream === true ? streamChunks(run) : collect(run);
+    return isStream ? streamChunks(run) : collect(run);
   }
 }
 
@@ -80,10 +81,7 @@ function readPrompts(
   const encode = (one: unknown): readonly number[] => {
     if (typeof one === 'string') return tokenizer.encode(one);
     if (!Array.isArray(one)) {
-      throw new RequestError(
-        `request: prompt is ${describeValue(one)}, expected text, token ids, or a list of either`,
-        { param: 'prompt' },
-      );
+      throw wrongInRequest('prompt', one, 'text, token ids, or a list of either');
     }
     checkTokenIds('prompt', one, vocab);
     return one.map(Number);

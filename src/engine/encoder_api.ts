@@ -108,7 +108,7 @@ export interface EncoderOptions extends LocalEncoderOptions, Pick<LoadOptions, '
 /** A snapshot of an encoder. */
 export interface EncoderStats extends Pick<
   EngineStats,
-  'adapter' | 'memory' | 'requests' | 'pipelines' | 'thread' | 'recoveries' | 'selfTest'
+  'adapter' | 'memory' | 'requests' | 'pipelines' | 'thread' | 'recoveries' | 'selfTest' | 'tuning'
 > {
   readonly model: {
     readonly name: string;

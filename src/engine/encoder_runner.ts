@@ -2,6 +2,7 @@ import type { Device } from '../gpu/device.ts';
 import { ReadbackRing } from '../gpu/readback.ts';
 import type { EncoderModel, EncoderOutput } from '../models/family.ts';
 import type { Recording } from '../gpu/recording.ts';
+import { StepEncoder } from '../gpu/step_encoder.ts';
 import { nextPowerOfTwo } from '../util/arith.ts';
 import { EncoderBatches, type EncoderTask } from './encoder_batches.ts';
 import type { EncoderSequence } from './encoder_state.ts';
@@ -85,13 +86,15 @@ export class EncoderRunner implements StepRunner {
     const totalBytes = ranges.reduce((sum, { size }) => sum + size, 0);
 
     const { gpu } = this.#device;
-    const encoder = gpu.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    this.#dispatches += recording.replay(pass, counts);
-    const lengths = batch.map(({ ids }) => ids.length);
-    this.#lastStep = () => ({ recording, work: bidirectionalWork(counts, lengths) });
+    const steps = new StepEncoder(gpu);
+    const work = bidirectionalWork(
+      counts,
+      batch.map(({ ids }) => ids.length),
+    );
+    this.#dispatches += steps.replay(recording, counts, work);
+    this.#lastStep = () => ({ recording, work });
     this.#steps += 1;
-    pass.end();
+    const encoder = steps.end();
     const read = this.#ringFor(totalBytes).copy(encoder, ...ranges);
     gpu.queue.submit([encoder.finish()]);
     const results = read((bytes) => {

@@ -6,6 +6,7 @@ import { WeightFileError } from '../util/errors.ts';
 import { divCeil, roundUp } from '../util/arith.ts';
 import type { WeightOption } from '../weights/forms.ts';
 import type { ModelSource } from '../weights/source.ts';
+import { ownSource } from '../weights/sources/own.ts';
 import { GREEDY } from './core/sampling.ts';
 import { EncoderRunner } from './encoder_runner.ts';
 import type { Generation } from './generation.ts';
@@ -13,6 +14,7 @@ import { Generator } from './generator.ts';
 import { resolveLimits } from './limits.ts';
 import { uploadModel, type ModelFiles, type OpenedModel } from './model.ts';
 import { openAnyModel } from './open_any.ts';
+import { wrongInRequest } from './option_reader.ts';
 import {
   checkIds,
   Differences,
@@ -25,7 +27,7 @@ import {
   type TensorDifference,
 } from './reference_outputs.ts';
 import { greedyGeneration } from './seq2seq_sampling.ts';
-import { formDecision } from './weight_forms.ts';
+import { checkWeightOption, formDecision } from './weight_forms.ts';
 
 /** How a model directory compares with the reference outputs it holds. */
 export interface ParityReport {
@@ -79,10 +81,14 @@ export async function parity(
   let adapter = 'none';
   let device: Device | undefined;
   try {
+    const { tolerance = 1e-4, weights = 'auto' } = options;
+    checkTolerance(tolerance);
+    checkWeightOption(weights);
+    const files = ownSource(source);
     device = await openDevice(options.gpu);
     const { vendor, architecture, description } = device.facts;
     adapter = [vendor, architecture, description].filter((name) => name !== '').join(' ');
-    const comparison = await compareAny(device, source, options);
+    const comparison = await compareAny(device, files, options);
     const { tensors, greedy } = comparison;
     const differences = Object.values(tensors);
     if (differences.length === 0 && greedy === null) {
@@ -91,7 +97,6 @@ export async function parity(
         'has no output that we name, expected logits, hidden_states.i, last_hidden_state or greedy_ids',
       );
     }
-    const { tolerance = 1e-4 } = options;
     const agrees = differences.every(({ rel }) => rel <= tolerance);
     return { dir, adapter, ok: agrees && (greedy?.equal ?? true), tensors, greedy };
   } catch (error) {
@@ -102,6 +107,12 @@ export async function parity(
   } finally {
     device?.dispose();
   }
+}
+
+/** Nothing agrees within what is no number. @throws {RequestError} */
+function checkTolerance(tolerance: number): void {
+  if (Number.isFinite(tolerance) && tolerance >= 0) return;
+  throw wrongInRequest('tolerance', tolerance, 'a number of 0 or more');
 }
 
 type Comparison = Pick<ParityReport, 'tensors' | 'greedy'>;

@@ -1,6 +1,7 @@
 import { MAX_TOP_LOGPROBS } from '../kernels/sample.ts';
 import { RequestError } from '../util/errors.ts';
 import { describeValue, isRecord } from '../util/objects.ts';
+import { wrongInRequest } from './option_reader.ts';
 import type { GenerationParams } from './openai.ts';
 import type { SamplingParams } from './core/sampling.ts';
 import type { GenerationDefaults } from './model.ts';
@@ -56,7 +57,7 @@ export function resolveParams(
     stopStrings: readStopStrings(params.stop),
     seed: integer('seed', randomSeed(), Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
     overflow: readOverflow(params.context_overflow),
-    includeUsage: params.stream_options?.include_usage === true,
+    includeUsage: readIncludeUsage(params.stream_options),
     sampling: {
       temperature: number('temperature', defaults.temperature, 0, MAX_TEMPERATURE),
       topK: integer('top_k', defaults.topK, 0, 2 ** 31 - 1),
@@ -91,11 +92,20 @@ export function checkParams(params: unknown): void {
   // Not instanceof: the signal may come from another window.
   const isSignal = isRecord(signal) && typeof signal['throwIfAborted'] === 'function';
   if (signal !== undefined && !isSignal) {
-    throw new RequestError(
-      `request: signal is ${describeValue(signal)}, expected the signal of an AbortController`,
-      { param: 'signal' },
-    );
+    throw wrongInRequest('signal', signal, 'the signal of an AbortController');
   }
+}
+
+/** A switch that may be left out. @throws {RequestError} if it is something else */
+export function readFlag(param: string, value: unknown): boolean {
+  if (value === undefined || value === null || typeof value === 'boolean') return value === true;
+  throw wrongInRequest(param, value, 'true or false');
+}
+
+/** @throws {RequestError} unless it is an object, or left out */
+export function checkRecord(param: string, value: unknown): void {
+  if (value === undefined || value === null || isRecord(value)) return;
+  throw wrongInRequest(param, value, 'an object');
 }
 
 /** @throws {RequestError} unless every id is a token of the model */
@@ -117,18 +127,12 @@ export function randomSeed(): number {
 
 function checkNumber(param: string, value: unknown, min: number, max: number): number {
   if (typeof value === 'number' && value >= min && value <= max) return value;
-  throw new RequestError(
-    `request: ${param} is ${describeValue(value)}, expected a number from ${min} to ${max}`,
-    { param },
-  );
+  throw wrongInRequest(param, value, `a number from ${min} to ${max}`);
 }
 
 function checkInteger(param: string, value: unknown, min: number, max: number): number {
   if (Number.isSafeInteger(value)) return checkNumber(param, value, min, max);
-  throw new RequestError(
-    `request: ${param} is ${describeValue(value)}, expected an integer from ${min} to ${max}`,
-    { param },
-  );
+  throw wrongInRequest(param, value, `an integer from ${min} to ${max}`);
 }
 
 function readStopIds(
@@ -137,21 +141,16 @@ function readStopIds(
   vocab: number,
 ): ReadonlySet<number> {
   if (!Array.isArray(asked)) {
-    throw new RequestError(
-      `request: stop_token_ids is ${describeValue(asked)}, expected a list of token ids`,
-      { param: 'stop_token_ids' },
-    );
+    throw wrongInRequest('stop_token_ids', asked, 'a list of token ids');
   }
   checkTokenIds('stop_token_ids', asked, vocab);
-  return new Set([...(ignoresEos === true ? [] : eosIds), ...asked]);
+  return new Set([...(readFlag('ignore_eos', ignoresEos) ? [] : eosIds), ...asked]);
 }
 
 function readStopStrings(stop: GenerationParams['stop']): readonly string[] {
   const stops: readonly unknown[] = typeof stop === 'string' ? [stop] : (stop ?? []);
   if (!Array.isArray(stops)) {
-    throw new RequestError(`request: stop is ${describeValue(stop)}, expected a string or a list`, {
-      param: 'stop',
-    });
+    throw wrongInRequest('stop', stop, 'a string or a list');
   }
   return stops.map((text: unknown) => {
     if (typeof text === 'string' && text !== '') return text;
@@ -162,12 +161,14 @@ function readStopStrings(stop: GenerationParams['stop']): readonly string[] {
   });
 }
 
+function readIncludeUsage(options: GenerationParams['stream_options']): boolean {
+  checkRecord('stream_options', options);
+  return readFlag('stream_options.include_usage', options?.include_usage);
+}
+
 function readOverflow(value: GenerationParams['context_overflow']): 'error' | 'truncate' {
   if (value === undefined || value === 'error' || value === 'truncate') return value ?? 'error';
-  throw new RequestError(
-    `request: context_overflow is ${describeValue(value)}, expected "error" or "truncate"`,
-    { param: 'context_overflow' },
-  );
+  throw wrongInRequest('context_overflow', value, '"error" or "truncate"');
 }
 
 function readLogitBias(
@@ -175,10 +176,7 @@ function readLogitBias(
   vocab: number,
 ): ReadonlyMap<number, number> {
   if (!isRecord(bias ?? {})) {
-    throw new RequestError(
-      `request: logit_bias is ${describeValue(bias)}, expected an object of token ids and numbers`,
-      { param: 'logit_bias' },
-    );
+    throw wrongInRequest('logit_bias', bias, 'an object of token ids and numbers');
   }
   const entries = Object.entries(bias ?? {}).map(([key, value]): [number, number] => [
     Number(key),

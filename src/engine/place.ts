@@ -8,7 +8,7 @@ import type { Families } from '../models/kinds.ts';
 import { orAbort } from '../util/or_abort.ts';
 import type { WeightOption } from '../weights/forms.ts';
 import type { ModelSource } from '../weights/source.ts';
-import type { HttpOptions } from '../weights/sources/http.ts';
+import { checkHttpOptions, type HttpOptions } from '../weights/sources/http.ts';
 import { resolveSource, type ModelLocation } from '../weights/sources/resolve.ts';
 import type { EngineStats, LoadProgress, RecoveryEvent, WeightsReport } from './api.ts';
 import { setUpOn } from './failure.ts';
@@ -56,6 +56,7 @@ export async function openFrom<K extends ModelKind>(
   signal?.throwIfAborted();
   checkOptions(options);
   checkWeightOption(weights);
+  checkHttpOptions(http);
   const source = resolveSource(from, http);
   onProgress?.({ phase: 'files', loadedBytes: 0, totalBytes: 0 });
   return { source, opened: await openModel(source, families, signal) };

@@ -1,8 +1,10 @@
+import type { Work } from '../gpu/cost.ts';
 import type { Device } from '../gpu/device.ts';
 import { workDone } from '../gpu/prompt.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import type { Recording } from '../gpu/recording.ts';
 import type { Region } from '../gpu/state_buffer.ts';
+import { StepEncoder } from '../gpu/step_encoder.ts';
 import type { Counts, Dim, Tensor } from '../gpu/tensor.ts';
 import { PassTimer } from '../gpu/timing.ts';
 import { createKvLayer, type KvLayer } from '../kernels/kv_cache.ts';
@@ -21,7 +23,7 @@ import { EncoderBatches } from './encoder_batches.ts';
 import { countLastTokens } from './last_tokens.ts';
 import type { ResolvedLimits } from './limits.ts';
 import type { RunnerTotals, StepRunner } from './residency.ts';
-import { causalWork, type RunStep } from './run_step.ts';
+import { bidirectionalWork, causalWork, type RunStep } from './run_step.ts';
 import type { TableWidths } from './step_regions.ts';
 import { BEAMS, SAMPLES, StepResults, type EntryResult } from './step_results.ts';
 import {
@@ -43,7 +45,7 @@ export interface StepSource extends TableRows {
   rulesOf(request: Request): BeamRules | undefined;
 }
 
-/** A step that has been encoded, but not submitted. */
+/** A step that has been encoded, but not submitted, or not its last part. */
 interface EncodedStep {
   readonly planned: readonly PlannedEntry[];
   readonly counts: Counts;
@@ -237,17 +239,21 @@ export class Runner implements StepRunner {
     for (const { slot, words } of histories) this.#writeHistory(slot, words);
     this.#state.upload(step.numTokens);
     const encoding = encode?.((i, row) => row.set(crossRows[i] ?? []));
-    const encoder = this.#device.gpu.createCommandEncoder();
-    const pass = encoder.beginComputePass(this.#timer?.pass);
+    const steps = new StepEncoder(this.#device.gpu, this.#timer);
     if (encoding !== undefined) {
-      this.#dispatches += encoding.recording.replay(pass, encoding.counts);
+      const work = bidirectionalWork(
+        encoding.counts,
+        inputs.map(({ ids }) => ids.length),
+      );
+      this.#dispatches += steps.replay(encoding.recording, encoding.counts, work);
     }
-    this.#dispatches += recording.replay(pass, counts);
     const { window } = this.#decoder.kv;
-    this.#lastStep = () => ({ recording, work: causalWork(counts, step.entries, window) });
+    const work = (): Work => causalWork(counts, step.entries, window);
+    const isShort = step.numTokens <= FEW_ROWS;
+    this.#dispatches += steps.replay(recording, counts, isShort ? undefined : work());
+    this.#lastStep = () => ({ recording, work: work() });
     this.#steps += 1;
-    pass.end();
-    return { planned, counts, recording, encoder };
+    return { planned, counts, recording, encoder: steps.end() };
   }
 
   /**

@@ -87,10 +87,11 @@ async function remember(key: string, record: Readonly<Record<string, unknown>>):
 /** The shader compiler comes with the browser, so its version is part of what was found. */
 function keyOf(
   what: 'checks' | 'tuning',
-  { vendor, architecture, device, description }: DeviceFacts,
+  { vendor, architecture, device, description, hasDot4 }: DeviceFacts,
 ): string {
   const browser = globalThis.navigator?.userAgent ?? '';
-  const names = [what, vendor, architecture, device, description, browser];
+  const wishes = hasDot4 ? ['integers'] : [];
+  const names = [what, vendor, architecture, device, description, browser, ...wishes];
   return PLACE + names.map((name) => encodeURIComponent(name)).join('/');
 }
 

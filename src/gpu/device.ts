@@ -33,6 +33,10 @@ export class Device {
   #facts: DeviceFacts;
   #allocations: Promise<void>[] = [];
   #purposes = new WeakMap<GPUBuffer, Purpose>();
+  readonly #onUncaptured = (event: GPUUncapturedErrorEvent): void => {
+    event.preventDefault(); // said by `failure`, not on the console
+    this.#fail(namedError(event.error, 'device'));
+  };
 
   constructor(gpu: GPUDevice, facts: DeviceFacts) {
     this.gpu = gpu;
@@ -45,10 +49,7 @@ export class Device {
         resolve(this.#failure);
       };
     });
-    gpu.addEventListener('uncapturederror', (event) => {
-      event.preventDefault(); // said by `failure`, not on the console
-      this.#fail(namedError(event.error, 'device'));
-    });
+    gpu.addEventListener('uncapturederror', this.#onUncaptured);
     void gpu.lost.then(({ reason, message }) => {
       if (this.#isDisposed) return;
       const said = message === '' ? reason : `${reason}: ${message.trim()}`;
@@ -171,6 +172,8 @@ export class Device {
     this.#isDisposed = true;
     this.#purposes = new WeakMap();
     this.memory.clear();
+    // Dawn in Node keeps listeners for ever, and what they refer to: here the device, and the whole model by it.
+    this.gpu.removeEventListener('uncapturederror', this.#onUncaptured);
     this.gpu.destroy();
   }
 }

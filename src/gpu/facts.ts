@@ -23,7 +23,7 @@ export interface DeviceFacts {
   readonly subgroupMaxSize: number;
   /** Sizes of subgroup matrices of f32 with f32 results, if the device has them: [m, k] by [k, n]. */
   readonly subgroupMatrix: SubgroupMatrix | undefined;
-  /** WGSL's products of packed integers; not all that have them are fast at it. */
+  /** WGSL's products of packed integers, where they are wanted; not all that have them are fast at it. */
   readonly hasDot4: boolean;
   readonly hasTimestamps: boolean;
   /**
@@ -45,8 +45,13 @@ export interface DeviceFacts {
 /** Chrome has it behind `--enable-unsafe-webgpu`; the standard does not know it yet. */
 export const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
 
-/** What a device is, as far as the browser tells. */
-export function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): DeviceFacts {
+/** What a device is, as far as the browser tells. @param wantsDot4 - see `OpenDeviceOptions.integerProducts` */
+export function readFacts(
+  gpu: GPU,
+  adapter: GPUAdapter,
+  device: GPUDevice,
+  wantsDot4 = false,
+): DeviceFacts {
   // Chrome has `info` from 127 and `info.isFallbackAdapter` from 140.
   const info: Partial<GPUAdapterInfo> = adapter.info ?? {};
   const { vendor = '', architecture = '', description = '', isFallbackAdapter = false } = info;
@@ -64,7 +69,7 @@ export function readFacts(gpu: GPU, adapter: GPUAdapter, device: GPUDevice): Dev
     subgroupMinSize,
     subgroupMaxSize,
     subgroupMatrix: features.has(SUBGROUP_MATRIX) ? readSubgroupMatrix(info) : undefined,
-    hasDot4: gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
+    hasDot4: wantsDot4 && gpu.wgslLanguageFeatures.has('packed_4x8_integer_dot_product'),
     hasTimestamps: features.has('timestamp-query'),
     hasSlowBarriers: names.includes('swiftshader'),
     dropped: new Set(),

@@ -13,6 +13,8 @@ const QUERY_BYTES = 8;
 export class PassTimer {
   /** What `beginComputePass` takes for a pass to be measured. */
   readonly pass: GPUComputePassDescriptor;
+  /** The same for passes that go on with what that one began: its time ends with the last of them. */
+  readonly rest: GPUComputePassDescriptor;
   readonly #device: Device;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
@@ -25,13 +27,9 @@ export class PassTimer {
       type: 'timestamp',
       count: QUERIES,
     });
-    this.pass = {
-      timestampWrites: {
-        querySet: this.#queries,
-        beginningOfPassWriteIndex: 0,
-        endOfPassWriteIndex: 1,
-      },
-    };
+    const ends = { querySet: this.#queries, endOfPassWriteIndex: 1 };
+    this.pass = { timestampWrites: { ...ends, beginningOfPassWriteIndex: 0 } };
+    this.rest = { timestampWrites: ends };
     const sizeBytes = QUERIES * QUERY_BYTES;
     this.#resolved = device.createBuffer(
       'state',

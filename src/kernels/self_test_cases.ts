@@ -7,7 +7,7 @@ import type { DeviceFacts } from '../gpu/facts.ts';
 import type { Dim, Tensor } from '../gpu/tensor.ts';
 import type { KvDType } from './kv_cache.ts';
 import { chooseMatmul, FEW_ROWS, matmul, MATMUL_VARIANTS, matmulCandidates } from './matmul.ts';
-import type { MatmulOptions } from './matmul_call.ts';
+import type { MatmulOptions, MatmulShape } from './matmul_call.ts';
 import { isQuantized, QUANT_GROUP, type WeightForm } from './matrix.ts';
 import { rmsNorm } from './rms_norm.ts';
 import {
@@ -44,9 +44,9 @@ export function selfTestCases({ weights, kv, tasks }: ModelNeeds): readonly Self
     normCase(),
     ...(decodes ? [sampleCase()] : []),
     ...weights.flatMap((form) => [
-      matmulCase('many rows', form, 67, 70),
-      matmulCase('few rows', form, 5, FEW_ROWS),
-      matmulCase('one row', form, 1, 1),
+      ...matmulCases('many rows', form, 67, 70),
+      ...matmulCases('few rows', form, 5, FEW_ROWS),
+      ...matmulCases('one row', form, 1, 1),
       ...(isQuantized(form) ? [integersCase(form)] : []),
     ]),
     ...(decodes ? [causalAttentionCase(kv)] : []),
@@ -74,15 +74,50 @@ function normCase(): SelfTestCase {
   };
 }
 
-/** y = x · wᵀ + bias + residual of `rows` rows, in a recording that is made for more. */
-function matmulCase(what: string, form: WeightForm, rows: number, capacity: number): SelfTestCase {
-  const [inputs, outputs] = [288, 67];
+/** Sizes of a weight. */
+type WeightSize = Pick<MatmulShape, 'cols' | 'outputs'>;
+/** Of those that are multiplied by: they leave remainders. */
+const TRIED: WeightSize = { cols: 288, outputs: 67 };
+/** For which GPUs choose variants with more threads to a row, and larger tiles. */
+const LARGE: WeightSize = { cols: 4096, outputs: 4096 };
+
+/** A multiplication as it is done with small weights, and as with large ones where that is another variant. */
+function matmulCases(
+  what: string,
+  form: WeightForm,
+  rows: number,
+  capacity: number,
+): readonly SelfTestCase[] {
+  const chosenFor = (size: WeightSize, facts: DeviceFacts): string =>
+    chooseMatmul(facts, { ...size, rows: capacity, form, isWhole: true });
+  const asLarge = (facts: DeviceFacts): string | undefined => {
+    const name = chosenFor(LARGE, facts);
+    return name === chosenFor(TRIED, facts) ? undefined : name;
+  };
+  return [
+    matmulCase(what, form, rows, capacity, (facts) => chosenFor(TRIED, facts)),
+    matmulCase(`${what} as of large weights`, form, rows, capacity, asLarge),
+  ];
+}
+
+/**
+ * y = x · wᵀ + bias + residual of `rows` rows, in a recording that is made for more.
+ *
+ * @param variantOn - name of the variant on a device with these facts; undefined if there is nothing to try
+ */
+function matmulCase(
+  what: string,
+  form: WeightForm,
+  rows: number,
+  capacity: number,
+  variantOn: (facts: DeviceFacts) => string | undefined,
+): SelfTestCase {
+  const { cols: inputs, outputs } = TRIED;
   const extent: Dim = { count: 'tokens', capacity };
-  const shape = { rows: capacity, cols: inputs, outputs, form, isWhole: true };
   return {
     name: `matmul, ${what}, ${form}`,
     variants(facts) {
-      const { kernel, library } = MATMUL_VARIANTS[chooseMatmul(facts, shape)] ?? {};
+      const { kernel, library } = MATMUL_VARIANTS[variantOn(facts) ?? ''] ?? {};
       return [
         ...(kernel?.startsWith('matmul_few') === true ? reduceVariant(facts) : []),
         ...(library === undefined ? [] : [library]),
@@ -98,7 +133,8 @@ function matmulCase(what: string, form: WeightForm, rows: number, capacity: numb
         shape: [extent, size],
       });
       const bias = uploadNumbers(device, [outputs], random(outputs, 4));
-      const options: MatmulOptions = { bias, residual: perRow(outputs, 5) };
+      const variant = variantOn(recorder.facts);
+      const options: MatmulOptions = { bias, residual: perRow(outputs, 5), variant };
       return matmul(perRow(inputs, 6), uploadWeight(device, form, outputs, inputs, 3), options);
     },
     read: (bytes) => floats(bytes.slice(0, 4 * rows * outputs)),

@@ -1,7 +1,8 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DownloadError } from '../util/errors.ts';
+import { DownloadError, RequestError } from '../util/errors.ts';
+import { describeValue } from '../util/objects.ts';
 import type { ByteSource, ModelSource } from '../weights/source.ts';
 
 /**
@@ -10,8 +11,14 @@ import type { ByteSource, ModelSource } from '../weights/source.ts';
  * A file is open only while it is read, so there is nothing to close.
  *
  * @param directory - path of the folder that holds `config.json`
+ * @throws {RequestError} if that is no text
  */
 export function openDirectory(directory: string): ModelSource {
+  if (typeof directory !== 'string') {
+    throw new RequestError(
+      `openDirectory: ${describeValue(directory)}, expected the path of a folder`,
+    );
+  }
   return {
     name: directory,
     async open(path, signal) {

@@ -11,13 +11,16 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { hrtime } from 'node:process';
 import { setImmediate } from 'node:timers';
-import { NoWebGpuError } from '../util/errors.ts';
+import { NoWebGpuError, RequestError } from '../util/errors.ts';
+import { describeValue } from '../util/objects.ts';
 
 /**
  * Which adapter to open: `default` is a real GPU where there is one, else lavapipe, else SwiftShader; `null` is
  * Dawn's null backend, which compiles shaders and checks calls but computes nothing.
  */
 export type AdapterChoice = 'default' | 'lavapipe' | 'swiftshader' | 'null';
+
+const CHOICES: readonly AdapterChoice[] = ['default', 'lavapipe', 'swiftshader', 'null'];
 
 /** Settings of {@link openGpu}. */
 export interface OpenGpuOptions {
@@ -38,11 +41,6 @@ const SOFTWARE = /llvmpipe|lavapipe|swiftshader|basic render/i;
 /** One GPU can be listed once per graphics interface; the first of these wins. */
 const BACKENDS = ['metal', 'd3d12', 'vulkan', 'd3d11', 'opengl', 'opengles'];
 
-const LAVAPIPE_FILES = [
-  '/usr/share/vulkan/icd.d/lvp_icd*.json',
-  '/usr/local/share/vulkan/icd.d/lvp_icd*.json',
-  '/etc/vulkan/icd.d/lvp_icd*.json',
-];
 const SWIFTSHADER_FILES = [
   '/usr/lib/chromium',
   '/usr/lib64/chromium-browser',
@@ -71,11 +69,17 @@ let adapters: Promise<readonly ListedAdapter[]> | undefined;
  * Several choices can be open in one process; the same choice gives the same object.
  *
  * @throws {NoWebGpuError} if the package `webgpu` or the adapter is missing; the message says how to get it
+ * @throws {RequestError} if there is no such choice
  */
 export async function openGpu(
   choice: AdapterChoice = 'default',
   options: OpenGpuOptions = {},
 ): Promise<GPU> {
+  if (!CHOICES.includes(choice)) {
+    throw new RequestError(
+      `openGpu: ${describeValue(choice)}, expected one of: ${CHOICES.join(', ')}`,
+    );
+  }
   prepareEnvironment();
   dawn ??= loadDawn();
   const { create } = await dawn;
@@ -201,11 +205,9 @@ function missing(
       ? 'found none'
       : `found only ${listed.map(({ name, backend }) => `${name} (${backend})`).join(', ')}`;
   const lavapipe =
-    `lavapipe 25 or newer (driver file ${LAVAPIPE_FILES.join(' or ')}; ` +
-    'Debian and Ubuntu: apt install libvulkan1 mesa-vulkan-drivers, on Debian 12 from bookworm-backports)';
+    'lavapipe 25 or newer (Debian and Ubuntu: apt install libvulkan1 mesa-vulkan-drivers, on Debian 12 from bookworm-backports)';
   const swiftshader =
-    `SwiftShader (driver file ${SWIFTSHADER_FILES.join(' or ')}; ` +
-    'it comes with Chromium and Chrome, Debian: apt install libvulkan1 chromium)';
+    'SwiftShader (comes with Chromium and Chrome; Debian: apt install libvulkan1 chromium)';
   const wanted = {
     lavapipe,
     swiftshader,

@@ -3,7 +3,8 @@ import { WeightFileError } from '../util/errors.ts';
 import { PREFIX_BYTES, headerLength, parseHeader } from './format/safetensors.ts';
 import type { TensorInfo } from './format/safetensors.ts';
 import { parseShardedIndex } from './format/sharded_index.ts';
-import { readExactly, readSmall } from './source.ts';
+import { readExactly } from './read_exactly.ts';
+import { readSmall } from './source.ts';
 import type { ByteSource, ModelSource } from './source.ts';
 
 /** One tensor and the file that holds its bytes at [begin, end). */

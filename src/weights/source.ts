@@ -1,8 +1,7 @@
 /** Where the files of a model come from: one interface for URLs, picked files, handles and folders. @module */
-import { DownloadError } from '../util/errors.ts';
-import { describeValue } from '../util/objects.ts';
 import { decodeUtf8, parseJson } from './format/json.ts';
 import type { Fail } from './format/json.ts';
+import { readExactly } from './read_exactly.ts';
 
 /** One file, readable at any place. Holds no resource that needs closing. */
 export interface ByteSource {
@@ -89,23 +88,4 @@ export async function readSmall(
     throw fail(`has ${file.size} bytes, expected at most ${MAX_TEXT_BYTES}`);
   }
   return readExactly(file, 0, file.size, signal);
-}
-
-/** `file.read`, with its promise of exactly `end - begin` bytes checked: sources may be the caller's own. */
-export async function readExactly(
-  file: ByteSource,
-  begin: number,
-  end: number,
-  signal?: AbortSignal,
-  memory?: ArrayBuffer,
-): Promise<Uint8Array<ArrayBuffer>> {
-  signal?.throwIfAborted();
-  const bytes = await file.read(begin, end, signal, memory);
-  const isArray = (bytes as unknown) instanceof Uint8Array;
-  if (isArray && bytes.length === end - begin) return bytes;
-  const found = isArray ? `${bytes.length} bytes` : describeValue(bytes);
-  throw new DownloadError(
-    file.name,
-    `${found} came for [${begin}, ${end}), expected ${end - begin} bytes in a Uint8Array`,
-  );
 }

@@ -1,7 +1,7 @@
 /** Reads tensors in bounded chunks, so that no more than a few chunks are ever in memory. @module */
 import { RequestError } from '../util/errors.ts';
 import type { TensorEntry } from './checkpoint.ts';
-import { readExactly } from './source.ts';
+import { readExactly } from './read_exactly.ts';
 import type { ByteSource } from './source.ts';
 
 /** A tensor to read, and what is done with its bytes. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { RequestError } from '../util/errors.ts';
+import { ownSource } from '../weights/sources/own.ts';
 import {
   absoluteLocation,
   isFiles,
@@ -24,7 +25,7 @@ export interface LocationPost {
 /**
  * Makes a location independent of the page.
  *
- * @throws {RequestError} if it is text of no known form
+ * @throws {RequestError} if it is text of no known form, or a source that cannot open files
  */
 export function postLocation(from: ModelLocation): LocationPost {
   const post = (location: PostedLocation): LocationPost => ({
@@ -39,13 +40,14 @@ export function postLocation(from: ModelLocation): LocationPost {
   }
   // Anything that is no location at all is told so by the worker.
   if (!isModelSource(from)) return post({ kind: 'handle', handle: from });
+  const source = ownSource(from);
   const { port1, port2 } = new MessageChannel();
-  serveSource(from, port1);
+  serveSource(source, port1);
   return {
     location: {
       kind: 'source',
-      name: from.name,
-      canList: from.list !== undefined,
+      name: source.name,
+      canList: source.list !== undefined,
       port: port2,
     },
     transfer: [port2],
@@ -122,11 +124,14 @@ function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown])
   return a < b ? -1 : 1;
 }
 
+/** Data that is nested deeper holds itself. */
+const MAX_DEPTH = 500;
+
 /**
  * Copies data without what frameworks wrap it in to watch it: such proxies cannot be posted.
  *
  * @param where - for messages: what the data is part of
- * @throws {RequestError} if there is a function or a symbol in it, which names it
+ * @throws {RequestError} if there is a function or a symbol in it, or it holds itself, which names it
  */
 export function plainCopy<T>(data: T, where: string): T {
   // Same shape, same values.
@@ -141,6 +146,12 @@ function copy(value: unknown, where: string, path: readonly (string | number)[])
       .join('');
     throw new RequestError(
       `${where}: ${name} is a ${typeof value}, expected data, which alone can be sent to a worker`,
+      { param: String(path[0]) },
+    );
+  }
+  if (path.length > MAX_DEPTH) {
+    throw new RequestError(
+      `${where}: ${path[0]} is nested more than ${MAX_DEPTH} deep, or holds itself, expected plain data`,
       { param: String(path[0]) },
     );
   }

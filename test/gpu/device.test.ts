@@ -144,6 +144,12 @@ describeOnGpus('a device', (gpu) => {
     });
     expect(limits).toMatchObject({ maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 });
   });
+
+  it('multiplies integers, which rounds, only where that is asked for', async () => {
+    const has = gpu().wgslLanguageFeatures.has('packed_4x8_integer_dot_product');
+    expect((await open(gpu())).facts.hasDot4).toBe(false);
+    expect((await open(gpu(), { integerProducts: true })).facts.hasDot4).toBe(has);
+  });
 });
 
 describe('a device without memory left', () => {

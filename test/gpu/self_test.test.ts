@@ -6,7 +6,7 @@ import type { Device } from '../../src/gpu/device.ts';
 import { openDevice } from '../../src/gpu/open_device.ts';
 import { Engine, type LoadOptions } from '../../src/index.ts';
 import { selfTest, type SelfTestResult } from '../../src/kernels/self_test.ts';
-import { MODEL_TASKS } from '../../src/kernels/self_test_cases.ts';
+import { MODEL_TASKS, selfTestCases } from '../../src/kernels/self_test_cases.ts';
 import type { Variant } from '../../src/kernels/variants.ts';
 import { NoWebGpuError } from '../../src/util/errors.ts';
 import { CONFORMANCE, readModelFiles } from '../support/model_files.ts';
@@ -214,6 +214,20 @@ describeOnGpus('the self-test', (gpu) => {
       expect(result.isComplete).toBe(true);
     },
   );
+
+  it('tries what a GPU has for large weights alone', async (context) => {
+    skipUnless(!device.facts.hasSlowBarriers, 'kernels with barriers', context);
+    const facts = { ...device.facts, isSoftware: false };
+    const needs = { weights: ['f16'], kv: 'f16', tasks: MODEL_TASKS } as const;
+    const passed = selfTestCases(needs)
+      .filter(({ name }) => !name.startsWith('matmul, many rows'))
+      .map(({ name, variants }) => `${name}: ${variants(facts).join(', ')}`);
+    // A tile of 128 rows, of which the second half is left out.
+    const wrong = planted(gpu(), [/^matmul_tile$/, 'HIGH: u32 = 2;', 'HIGH: u32 = 1;']);
+    const open = (): Promise<Device> => openDevice(wrong);
+    const { dropped } = await selfTest(facts, open, needs, { passed, dropped: [] });
+    expect(dropped.map(({ variant }) => variant)).toEqual(['matmul_tile']);
+  });
 
   it('drops all that is wrong, also what would stand in', async () => {
     const used = good.checked.filter((name) => name.startsWith('matmul'));

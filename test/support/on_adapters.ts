@@ -7,6 +7,7 @@ import { ONE_ADAPTER, openTestGpu, TEST_ADAPTERS } from './adapters.ts';
 const RESTRICTED: OpenDeviceOptions = {
   without: ['shader-f16', 'subgroups', 'timestamp-query'],
   defaultLimits: true,
+  integerProducts: true,
 };
 
 /**
@@ -24,7 +25,7 @@ export function describeOnAdapters(
 ): void {
   for (const [i, adapter] of (on === 'one device' ? ONE_ADAPTER : TEST_ADAPTERS).entries()) {
     const devices: readonly (readonly [string, OpenDeviceOptions])[] = [
-      [adapter, {}],
+      [adapter, { integerProducts: true }],
       [`${adapter}, no optional features, default limits`, RESTRICTED],
     ];
     for (const [label, options] of devices.slice(0, i === 0 && on === 'every device' ? 2 : 1)) {

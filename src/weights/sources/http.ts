@@ -1,5 +1,6 @@
 /** HTTP requests that survive passing faults. @module */
-import { DownloadError, QuernError } from '../../util/errors.ts';
+import { DownloadError, QuernError, RequestError } from '../../util/errors.ts';
+import { describeValue, isRecord } from '../../util/objects.ts';
 
 /** How to talk to a server. */
 export interface HttpOptions {
@@ -17,9 +18,43 @@ const MAX_RETRIES = 3;
 /** Longest pause that a server's Retry-After is granted. */
 const MAX_RETRY_AFTER_MS = 30_000;
 
+/** @throws {RequestError} if an option is unknown or of the wrong kind: requests would fail as if the network did */
+export function checkHttpOptions(options: HttpOptions = {}): void {
+  const wrong = Object.entries(options).find(([name, value]) => !isHttpOption(name, value));
+  if (wrong === undefined) return;
+  // No header's value: it may be a secret.
+  throw new RequestError(
+    `load: http.${wrong[0]} is ${describeValue(wrong[1])}, expected headers (names and texts), fetch (a function) or retryDelayMs (a number)`,
+    { param: 'http' },
+  );
+}
+
+function isHttpOption(name: string, value: unknown): boolean {
+  if (value === undefined) return true;
+  if (name === 'fetch') return typeof value === 'function';
+  if (name === 'retryDelayMs') return Number.isFinite(value) && Number(value) >= 0;
+  // The platform's own Headers have no properties: they would be taken for none.
+  if (name !== 'headers' || !isRecord(value) || value instanceof Headers) return false;
+  try {
+    const headers = new Headers();
+    for (const [key, text] of Object.entries(value)) headers.append(key, String(text));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 interface RequestOptions {
   readonly method?: 'GET' | 'HEAD';
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Failures of requests to which no reply came, or none that the browser lets the page see. */
+const unanswered = new WeakSet<object>();
+
+/** Whether a request failed without a reply. */
+export function isUnanswered(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && unanswered.has(error);
 }
 
 /** A failure that another attempt may cure, e.g. a reply that broke off. */
@@ -45,12 +80,14 @@ export async function request<T>(
     signal?.throwIfAborted();
     let pauseMs = (options.retryDelayMs ?? 500) * 2 ** retry;
     let failure: DownloadError;
+    let hasReply = false;
     try {
       const response = await send(url, {
         ...init,
         headers: { ...options.headers, ...init.headers },
         signal: signal ?? null,
       });
+      hasReply = true;
       const { status } = response;
       if (status !== 429 && status < 500) {
         if (status === 401 || status === 403) throw await accessDenied(url, response);
@@ -67,6 +104,7 @@ export async function request<T>(
       signal?.throwIfAborted();
       if (cause instanceof QuernError) throw cause;
       failure = networkFailure(url, cause);
+      if (!hasReply) unanswered.add(failure);
     }
     if (retry === MAX_RETRIES) throw failure;
     await sleep(pauseMs, signal);

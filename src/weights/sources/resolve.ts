@@ -3,6 +3,7 @@ import type { ModelSource } from '../source.ts';
 import { directoryHandleSource } from './directory_handle.ts';
 import { filesSource } from './files.ts';
 import type { HttpOptions } from './http.ts';
+import { ownSource } from './own.ts';
 import { urlSource } from './url.ts';
 
 /** What a model can be loaded from. */
@@ -24,7 +25,7 @@ const EXPECTED =
 export function resolveSource(location: ModelLocation, options: HttpOptions = {}): ModelSource {
   if (typeof location === 'string') return resolveText(location, options);
   if (isFiles(location)) return filesSource(location);
-  if (isModelSource(location)) return location;
+  if (isModelSource(location)) return ownSource(location);
   if (isDirectoryHandle(location)) return directoryHandleSource(location);
   throw new RequestError(`model: a value of type ${typeof location}, expected ${EXPECTED}`, {
     param: 'model',

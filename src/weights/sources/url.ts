@@ -8,16 +8,25 @@
  *   416  the file is empty
  *   404  there is no such file
  *
+ * Where no reply comes, one is asked for without a range.
+ *
  * @module
  */
 import { DownloadError } from '../../util/errors.ts';
 import type { ByteSource, ModelSource } from '../source.ts';
 import { blobBytes } from './blob.ts';
-import { PassingError, request } from './http.ts';
+import { isUnanswered, PassingError, request } from './http.ts';
 import type { HttpOptions } from './http.ts';
 
 /** Bytes of the first request: configurations, and the headers of most weight files, fit in. */
 const HEAD_BYTES = 2 ** 18;
+
+/** What `Content-Range: bytes 0-99/1234` says. */
+interface ContentRange {
+  readonly begin: number;
+  /** Size of the whole file; undefined where the server says `*`. */
+  readonly total: number | undefined;
+}
 
 /** What identifies one version of a file: both must stay the same from range to range. */
 interface Version {
@@ -34,12 +43,27 @@ interface Version {
  */
 export function urlSource(base: URL, options: HttpOptions = {}): ModelSource {
   const folder = base.pathname.endsWith('/') ? base.pathname : `${base.pathname}/`;
+  /** Whether requests with a range have failed where one without has not. */
+  let wantsWhole = false;
   return {
     name: `${base.origin}${folder}`,
-    open(path, signal) {
+    async open(path, signal) {
       const url = new URL(base);
       url.pathname = folder + path.split('/').map(encodeURIComponent).join('/');
-      return openUrl(url.href, options, signal);
+      if (wantsWhole) return openWhole(url.href, options, signal);
+      try {
+        return await openUrl(url.href, options, signal);
+      } catch (error) {
+        if (!isUnanswered(error)) throw error;
+        // Chromium cannot decode compressed replies to such requests, and not every server of another origin allows them.
+        const atOnce = { ...options, retryDelayMs: 0 };
+        const file = await openWhole(url.href, atOnce, signal).catch(() => {
+          signal?.throwIfAborted();
+          throw error;
+        });
+        wantsWhole = true;
+        return file;
+      }
     },
   };
 }
@@ -50,17 +74,31 @@ async function openUrl(
   signal: AbortSignal | undefined,
 ): Promise<ByteSource | undefined> {
   const init = { headers: rangeHeader(0, HEAD_BYTES) };
-  return request(url, init, options, signal, async (response) => {
-    const { status } = response;
-    const isFile = !isFallbackPage(response);
-    if (status === 206 && isFile) return openRanges(url, response, options, signal);
-    if (status === 200 && isFile) return blobBytes(url, await response.blob());
-    await response.body?.cancel();
-    if (status === 416) return blobBytes(url, new Blob());
-    if (status === 404) return expectEntryMissing(url, response);
-    if (response.ok && !isFile) return undefined;
-    throw new DownloadError(url, `the server answered ${status}, expected the file`, { status });
-  });
+  return request(url, init, options, signal, async (response) =>
+    response.status === 206 && !isFallbackPage(response)
+      ? openRanges(url, response, options, signal)
+      : openReply(url, response),
+  );
+}
+
+function openWhole(
+  url: string,
+  options: HttpOptions,
+  signal: AbortSignal | undefined,
+): Promise<ByteSource | undefined> {
+  return request(url, {}, options, signal, (response) => openReply(url, response));
+}
+
+/** What a reply that is no range says of a file. */
+async function openReply(url: string, response: Response): Promise<ByteSource | undefined> {
+  const { status } = response;
+  const isFile = !isFallbackPage(response);
+  if (status === 200 && isFile) return blobBytes(url, await response.blob());
+  await response.body?.cancel();
+  if (status === 416) return blobBytes(url, new Blob());
+  if (status === 404) return expectEntryMissing(url, response);
+  if (response.ok && !isFile) return undefined;
+  throw new DownloadError(url, `the server answered ${status}, expected the file`, { status });
 }
 
 async function openRanges(
@@ -74,8 +112,9 @@ async function openRanges(
     await response.body?.cancel();
     return downloadWhole(url, options, signal);
   }
+  expectBegin(url, response, 0);
   const head = await body(response, HEAD_BYTES);
-  const size = rangeTotal(response) ?? (await sizeByHead(url, options, signal));
+  const size = contentRange(response)?.total ?? (await sizeByHead(url, options, signal));
   // Neither header is visible, e.g. across origins: the length of a whole reply is.
   if (size === undefined) return downloadWhole(url, options, signal);
   expectLength(head, Math.min(HEAD_BYTES, size));
@@ -108,6 +147,7 @@ function readRange(
       const expected = `expected 206 with bytes [${begin}, ${end}) of ${version.size}`;
       throw new DownloadError(url, `the server answered ${status}, ${expected}`, { status });
     }
+    expectBegin(url, response, begin);
     expectVersion(url, response, version);
     return expectLength(await body(response, end - begin, memory), end - begin);
   });
@@ -157,9 +197,20 @@ function expectEntryMissing(url: string, response: Response): undefined {
   });
 }
 
+/** Caches and proxies may answer with another range (RFC 9110 §15.3.7): those bytes would be taken for the wrong weights. */
+function expectBegin(url: string, response: Response, begin: number): void {
+  const found = contentRange(response)?.begin ?? begin;
+  if (found === begin) return;
+  throw new DownloadError(
+    url,
+    `the server answered with bytes from ${found}, expected those from ${begin}`,
+    { status: response.status },
+  );
+}
+
 function expectVersion(url: string, response: Response, expected: Version): void {
   const etag = etagOf(response) ?? expected.etag;
-  const size = rangeTotal(response) ?? expected.size;
+  const size = contentRange(response)?.total ?? expected.size;
   if (size !== expected.size || (expected.etag !== null && etag !== expected.etag)) {
     throw new DownloadError(
       url,
@@ -216,10 +267,11 @@ function rangeHeader(begin: number, end: number): Record<string, string> {
   return { Range: `bytes=${begin}-${end - 1}` };
 }
 
-/** The size in `Content-Range: bytes 0-99/1234`; undefined where the server says `*` or hides the header. */
-function rangeTotal(response: Response): number | undefined {
-  const total = /\/(\d+)$/.exec(response.headers.get('Content-Range') ?? '')?.[1];
-  return total === undefined ? undefined : Number(total);
+/** Undefined where the header is absent or hidden. */
+function contentRange(response: Response): ContentRange | undefined {
+  const said = /^bytes (\d+)-\d+\/(?:(\d+)|\*)$/.exec(response.headers.get('Content-Range') ?? '');
+  if (said === null) return undefined;
+  return { begin: Number(said[1]), total: said[2] === undefined ? undefined : Number(said[2]) };
 }
 
 function etagOf(response: Response): string | null {

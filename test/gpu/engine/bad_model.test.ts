@@ -234,6 +234,7 @@ const OPTION_CASES: readonly (readonly [object, ErrorName, RegExp])[] = [
   [{ maxSequences: Number.NaN }, 'RequestError', /maxSequences is NaN/],
   [{ maxInFlight: 0 }, 'RequestError', /maxInFlight is 0/],
   [{ tokenBudget: '64' }, 'RequestError', /tokenBudget is "64"/],
+  [{ http: { fetch: 5 } }, 'RequestError', /http\.fetch is 5, expected headers/],
   [{ kvDtype: 'f64' }, 'RequestError', /kvDtype is "f64", expected .*f16/],
 ];
 

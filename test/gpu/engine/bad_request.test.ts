@@ -40,6 +40,13 @@ const SAMPLING: readonly Case[] = [
   [{ logit_bias: { 5: 101 } }, 'logit_bias', /logit_bias is 101/],
   [{ logit_bias: 5 }, 'logit_bias', /logit_bias is 5, expected/],
   [{ context_overflow: 'wrap' }, 'context_overflow', /context_overflow is "wrap"/],
+  [{ ignore_eos: 1 }, 'ignore_eos', /ignore_eos is 1, expected true or false$/],
+  [{ stream_options: true }, 'stream_options', /stream_options is true, expected an object$/],
+  [
+    { stream_options: { include_usage: 'yes' } },
+    'stream_options.include_usage',
+    /include_usage is "yes", expected true or false$/,
+  ],
 ];
 
 const COMPLETION: readonly Case[] = [
@@ -56,6 +63,7 @@ const COMPLETION: readonly Case[] = [
   [{ prompt: [3, null] }, 'prompt', /prompt\[1\] is null/],
   [{ prompt: 'a'.repeat(65) }, 'prompt', /the prompt has 65 tokens, the context holds 64/],
   [{ prompt: ['a', 'a'.repeat(65)] }, 'prompt', /the prompt has 65 tokens/],
+  [{ echo: 'yes' }, 'echo', /echo is "yes", expected true or false$/],
   [{ logprobs: 21 }, 'logprobs', /logprobs is 21, expected a number from 0 to 20$/],
   [{ logprobs: true }, 'logprobs', /logprobs is true/],
 ];
@@ -70,6 +78,7 @@ const CHAT: readonly Case[] = [
   [{ logprobs: 2 }, 'logprobs', /logprobs is 2, expected true or false/],
   [{ top_logprobs: 2 }, 'top_logprobs', /expected logprobs: true/],
   [{ logprobs: true, top_logprobs: 21 }, 'top_logprobs', /top_logprobs is 21/],
+  [{ chat_template_kwargs: 'x' }, 'chat_template_kwargs', /is "x", expected an object$/],
   [{ max_completion_tokens: 0 }, 'max_completion_tokens', /max_completion_tokens is 0/],
 ];
 
@@ -125,6 +134,13 @@ describeOnGpus(
 
     it.each(CHAT)('to chat, with %o', async (...wrong) => {
       await expectRefusal(chat, wrong);
+    });
+
+    it('to stream, or not, by something else', async () => {
+      const message = 'request: stream is "true", expected true or false';
+      const stream: never = 'true' as never;
+      await expect(engine.completions.create({ prompt: 'a', stream })).rejects.toThrow(message);
+      await expect(engine.chat.completions.create({ messages, stream })).rejects.toThrow(message);
     });
 
     it('to tokenize or detokenize something else', async () => {

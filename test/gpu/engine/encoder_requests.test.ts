@@ -94,7 +94,9 @@ describeOnGpus(
         expect((await encoder.encode('a', none)).ids).toHaveLength(3);
         expect(await encoder.tokenize('a', null as unknown as undefined)).toHaveLength(3);
         expect((await encoder.encode('a b')).outputs['last_hidden_state']?.rows).toBe(4);
-        expect((await encoder.stats()).requests).toEqual({ running: 0, waiting: 0 });
+        const { requests, tuning } = await encoder.stats();
+        expect(requests).toEqual({ running: 0, waiting: 0 });
+        expect(tuning.status).toBe('skipped');
       });
     });
 

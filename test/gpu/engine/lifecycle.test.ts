@@ -1,5 +1,7 @@
 /** Requests beside each other, cancelled, and cut off by the end of the engine or of the device. */
 import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Engine, type LoadOptions } from '../../../src/index.ts';
 import { DeviceLostError, DisposedError } from '../../../src/util/errors.ts';
@@ -11,6 +13,12 @@ import { tinyModel } from '../../support/tiny_model.ts';
 const LIMITS = { contextLength: 256, maxSequences: 3, tokenBudget: 8, pageSize: 16 } as const;
 const PROMPT = 'abcdefgh';
 const LONG = Array.from({ length: 200 }, (_, i) => 3 + ((i * i) % 90));
+
+/** Node hides it unless it is told to on its command line. */
+const collectGarbage: () => void = (() => {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc');
+})();
 
 /** Waits until the engine is in the middle of the long prompt. */
 async function untilBusy(engine: Engine): Promise<void> {
@@ -177,6 +185,20 @@ describeOnGpus(
         await expect(engine.tokenize('a')).rejects.toThrow(DisposedError);
         await expect(engine.detokenize([3])).rejects.toThrow(DisposedError);
         await engine.dispose();
+      });
+
+      it('leaves nothing behind for which memory would be held', async () => {
+        const reference = async (): Promise<WeakRef<Engine>> => {
+          const engine = await load();
+          await engine.dispose();
+          return new WeakRef(engine);
+        };
+        const left = await reference();
+        const isLeft = (): boolean => {
+          collectGarbage();
+          return left.deref() !== undefined;
+        };
+        await expect.poll(isLeft).toBe(false);
       });
 
       /** Loses the device as often as it is replaced. */

@@ -109,6 +109,17 @@ describeOnGpus('parity', (gpu) => {
 describeOnGpus(
   'parity',
   (gpu) => {
+    it.each<[ParityOptions, RegExp]>([
+      [{ tolerance: NaN }, /^request: tolerance is NaN, expected a number of 0 or more$/],
+      [{ weights: 'q5' as never }, /^load: weights is "q5", expected one of: auto/],
+      [{ kvDtype: 'x' as never }, /^load: kvDtype is "x", expected/],
+    ])('says that it cannot use %o', async (options, message) => {
+      const folder = `${CONFORMANCE}/llama`;
+      const report = await parity(folder, openDirectory(folder), { gpu: gpu(), ...options });
+      expect(report.ok).toBe(false);
+      expect(report.error).toMatch(message);
+    });
+
     it.each(CONFIGURATIONS)('%s', async (name) => {
       await expectParity(`${CONFORMANCE}/${name}`, { gpu: gpu() });
     });

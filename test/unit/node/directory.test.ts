@@ -24,6 +24,10 @@ describe('openDirectory', () => {
     expect(await file?.read(5, 5)).toEqual(new Uint8Array());
   });
 
+  it('wants the path of a folder', () => {
+    expect(() => openDirectory(undefined as never)).toThrow('openDirectory: nothing, expected the');
+  });
+
   it('knows which files there are', async () => {
     const source = openDirectory(folder);
     expect(await source.open('none')).toBeUndefined();

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { modelKey } from '../../../src/worker/post.ts';
+import { modelKey, plainCopy } from '../../../src/worker/post.ts';
 
 it('names a model by where it is from and its options, whatever their order', () => {
   const from = { kind: 'text', text: 'owner/name/' } as const;
@@ -19,4 +19,12 @@ it('names no model of which a page has a part for itself', () => {
   const file = new File([], 'config.json');
   expect(modelKey<'engine'>(from, { speculation: { draft: [file] } })).toBeUndefined();
   expect(modelKey<'engine'>({ kind: 'files', files: [] }, {})).toBeUndefined();
+});
+
+it('refuses data that holds itself', () => {
+  const data: Record<string, unknown> = {};
+  data['list'] = [data];
+  expect(() => plainCopy({ tools: data }, 'request')).toThrow(
+    'request: tools is nested more than 500 deep, or holds itself, expected plain data',
+  );
 });

@@ -57,8 +57,22 @@ describe('resolveSource', () => {
     expect(await resolveSource([new File([], 'config.json')]).open('config.json')).toBeDefined();
     const handle = directoryHandle('tiny', { 'config.json': '{}' });
     expect(await resolveSource(handle).open('config.json')).toBeDefined();
-    const source = memorySource({});
-    expect(resolveSource(source)).toBe(source);
+    const source = resolveSource(memorySource({ 'config.json': '{}' }));
+    expect(source.name).toBe('test model');
+    expect((await source.open('config.json'))?.size).toBe(2);
+  });
+
+  it.each<[unknown, string | undefined]>([
+    [null, undefined],
+    [{}, 'config.json: the source opened an object, expected a ByteSource'],
+    [{ name: 'f', size: '2', read() {} }, 'config.json: the source opened an object'],
+    ['{}', 'config.json: the source opened "{}", expected a ByteSource'],
+  ])('checks what a source opens: %j', async (file, message) => {
+    const opening = resolveSource({ name: 'own', open: async () => file as never }).open(
+      'config.json',
+    );
+    if (message === undefined) expect(await opening).toBeUndefined();
+    else await expect(opening).rejects.toThrow(message);
   });
 
   it.each([
@@ -77,7 +91,7 @@ describe('resolveSource', () => {
     expect(() => resolveSource(location)).toThrow(RequestError);
   });
 
-  it.each([[null], [3], [undefined], [['a']], [{}], [[]], [Object.create(null)]])(
+  it.each([[null], [3], [undefined], [['a']], [{}], [[]], [Object.create(null)], [{ open: 5 }]])(
     'refuses %j, which types forbid',
     (location: unknown) => {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion

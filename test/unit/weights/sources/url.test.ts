@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DownloadError } from '../../../../src/util/errors.ts';
 import type { ByteSource } from '../../../../src/weights/source.ts';
 import { urlSource } from '../../../../src/weights/sources/url.ts';
-import type { HttpOptions } from '../../../../src/weights/sources/http.ts';
+import { checkHttpOptions, type HttpOptions } from '../../../../src/weights/sources/http.ts';
 import { countingBytes } from '../../../support/safetensors_file.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -178,6 +178,39 @@ describe('a server without ranges', () => {
   });
 });
 
+describe('a server that is only heard without ranges', () => {
+  // As Chromium with replies that are compressed in any case, and servers that do not allow the header.
+  const wholesOnly: typeof fetch = (url, init) =>
+    new Headers(init?.headers).has('Range')
+      ? Promise.reject(new TypeError('Failed to fetch'))
+      : fetch(url, init);
+
+  it('is asked with ranges once, and without from then on', async () => {
+    handler = (request, response) => {
+      if (request.url?.endsWith('none') === true) response.writeHead(404).end();
+      else response.end(BIG);
+    };
+    let asked = 0;
+    const counting: typeof fetch = (...call) => {
+      asked += 1;
+      return wholesOnly(...call);
+    };
+    const source = urlSource(base, { retryDelayMs: 1, fetch: counting });
+    const file = await source.open('big');
+    expect(await file?.read(265_000, 270_000)).toEqual(BIG.slice(265_000));
+    expect(asked).toBe(5);
+    expect(await source.open('none')).toBeUndefined();
+    expect((await source.open('big'))?.size).toBe(270_000);
+    expect(asked).toBe(7);
+  });
+
+  it('is not asked without when it answers', async () => {
+    handler = (_, response) => void response.writeHead(503).end();
+    await expect(open()).rejects.toThrow('503');
+    expect(log.every((line) => !line.endsWith('whole'))).toBe(true);
+  });
+});
+
 describe('a file that is not there', () => {
   it.each([
     ['404', (response: ServerResponse) => response.writeHead(404).end('no')],
@@ -293,6 +326,19 @@ describe('a range', () => {
     expect((await failureOfRead(second)).message).toContain('the file changed while it was read');
   });
 
+  it('of other bytes than asked for is a failure', async () => {
+    const error = await failureOfRead((_, response) => {
+      response
+        .writeHead(206, { 'Content-Range': 'bytes 0-4999/270000' })
+        .end(BIG.subarray(0, 5000));
+    });
+    expect(error.message).toContain('answered with bytes from 0, expected those from 265000');
+    handler = (_, response) => {
+      response.writeHead(206, { 'Content-Range': 'bytes 9-19/20' }).end(BIG.subarray(9, 20));
+    };
+    await expect(open()).rejects.toThrow('answered with bytes from 9, expected those from 0');
+  });
+
   it('may have a weaker ETag or none', async () => {
     for (const etag of ['W/"v1"', null]) {
       handler = serveRanges;
@@ -306,6 +352,27 @@ describe('a range', () => {
     const error = await failureOfRead((_, response) => void response.writeHead(status).end());
     expect(error).toMatchObject({ status });
     expect(error.message).toContain('expected 206 with bytes [265000, 270000) of 270000');
+  });
+});
+
+describe('options', () => {
+  it.each<[object, string]>([
+    [{ fetch: 5 }, 'load: http.fetch is 5, expected headers ('],
+    [{ retryDelayMs: -1 }, 'load: http.retryDelayMs is -1, expected'],
+    [{ retryDelayMs: '5' }, 'load: http.retryDelayMs is "5", expected'],
+    [{ header: {} }, 'load: http.header is an object, expected headers ('],
+    [{ headers: 'a: b' }, 'load: http.headers is "a: b", expected'],
+    [{ headers: new Headers({ a: 'b' }) }, 'load: http.headers is an object, expected'],
+    [{ headers: { 'a b': 'c' } }, 'load: http.headers is an object, expected'],
+    [{ headers: { Authorization: 'Bearer …' } }, 'load: http.headers is an object, expected'],
+  ])('are checked: %j', (options, message) => {
+    expect(() => checkHttpOptions(options)).toThrow(message);
+  });
+
+  it('may be left out', () => {
+    expect(() => checkHttpOptions()).not.toThrow();
+    const headers = { Authorization: 'Bearer x' };
+    expect(() => checkHttpOptions({ headers, fetch, retryDelayMs: 0 })).not.toThrow();
   });
 });
 
