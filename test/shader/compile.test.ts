@@ -26,7 +26,11 @@ const FILES = readShaders();
 describe.each(DEVICES)('a device $label', ({ without }) => {
   let device: Device;
   beforeAll(async () => {
-    device = await openDevice(await openGpu('null', UNSAFE), { without, defaultLimits: true });
+    device = await openDevice(await openGpu('null', UNSAFE), {
+      without,
+      defaultLimits: true,
+      integerProducts: true,
+    });
   });
   afterAll(() => device.dispose());
 
@@ -73,7 +77,7 @@ describe.each(DEVICES)('a device $label', ({ without }) => {
 });
 
 it('leaves no shader file out', async () => {
-  const device = await openDevice(await openGpu('null', UNSAFE));
+  const device = await openDevice(await openGpu('null', UNSAFE), { integerProducts: true });
   const recorder = new CollectingRecorder(device);
   for (const record of Object.values(EVERY_OP)) record(recorder);
   const asked = new Set(recorder.kernels.map(({ name }) => name));

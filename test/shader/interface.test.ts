@@ -71,7 +71,9 @@ describe('kernels and their WGSL files agree', () => {
   let device: Device;
   const kernels = new Map<string, Set<Kernel>>();
   beforeAll(async () => {
-    device = await openDevice(await openGpu('null', { enable: ['allow_unsafe_apis'] }));
+    device = await openDevice(await openGpu('null', { enable: ['allow_unsafe_apis'] }), {
+      integerProducts: true,
+    });
     const recorder = new CollectingRecorder(device);
     for (const record of Object.values(EVERY_OP)) record(recorder);
     for (const kernel of recorder.kernels) {

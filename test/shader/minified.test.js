@@ -22,7 +22,9 @@ vi.mock(import('../../src/gpu/shader.ts'), async (importOriginal) => {
 });
 
 it('every kernel and variant compiles in its short form', async () => {
-  const device = await openDevice(await openGpu('null', { enable: ['allow_unsafe_apis'] }));
+  const device = await openDevice(await openGpu('null', { enable: ['allow_unsafe_apis'] }), {
+    integerProducts: true,
+  });
   const codes = [];
   const createShaderModule = device.gpu.createShaderModule.bind(device.gpu);
   device.gpu.createShaderModule = (descriptor) => {
