@@ -41,7 +41,7 @@ const ALONE_WORKGROUP = 8;
 /**
  * Ways to multiply up to {@link FEW_ROWS} rows. `few_16x4`: 16 threads share out k for 4 columns. Long rows want more
  * threads, short ones fewer; more columns read x less often. `few_dot4_*` round x to 8 bits: an error of about 0.5 % of
- * the largest result, for those who chose weights of 8 or 4 bits.
+ * the largest result, for those who asked for it (`OpenDeviceOptions.integerProducts`).
  */
 export const FEW_VARIANTS: MatmulVariants = {
   few_8x4: fewVariant(8, 4),
